@@ -1,0 +1,3 @@
+module github.com/left4med/left4med
+
+go 1.26
