@@ -1,0 +1,179 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Config is what an operator sets for a server. It applies at the next start.
+type Config struct {
+	Port       uint16            `json:"port" doc:"The game's UDP and RCON port; when left out of a new server, the lowest free one of the range."`
+	Map        string            `json:"map" doc:"The first map."`
+	GameMode   string            `json:"gamemode" doc:"mp_gamemode, for instance coop or versus."`
+	MaxPlayers int               `json:"max_players" doc:"Player slots, 1 to 32."`
+	Hostname   string            `json:"hostname" doc:"The name players see; the server's name when left out."`
+	Args       []string          `json:"args" doc:"Further srcds arguments, from an allow-list."`
+	Overlays   []string          `json:"overlays" doc:"Directories below overlays/, the topmost first."`
+	CVars      map[string]string `json:"cvars" doc:"Console variables, written to server.cfg."`
+	Heal       Heal              `json:"heal" enum:"off,failed,always" doc:"Whether left4med starts the server again after systemd gave up."`
+}
+
+// Heal is the operator's wish for what happens after systemd gave up.
+type Heal string
+
+// The wishes.
+const (
+	HealOff    Heal = "off"
+	HealFailed Heal = "failed"
+	HealAlways Heal = "always"
+)
+
+// ConfigPatch is a change of some settings: what is nil stays. Args, Overlays
+// and CVars are replaced whole.
+type ConfigPatch struct {
+	Port       *uint16            `json:"port,omitempty" minimum:"1" doc:"The game's UDP and RCON port; the lowest free one of the range when a new server leaves it out."`
+	Map        *string            `json:"map,omitempty" doc:"The first map. Default c1m1_hotel."`
+	GameMode   *string            `json:"gamemode,omitempty" doc:"mp_gamemode, for instance coop or versus. Default coop."`
+	MaxPlayers *int               `json:"max_players,omitempty" doc:"Player slots, 1 to 32. Default 8."`
+	Hostname   *string            `json:"hostname,omitempty" doc:"The name players see. Default: the server's name."`
+	Args       *[]string          `json:"args,omitempty" doc:"Further srcds arguments, from an allow-list; replaces all."`
+	Overlays   *[]string          `json:"overlays,omitempty" doc:"Directories below overlays/, the topmost first; replaces all."`
+	CVars      *map[string]string `json:"cvars,omitempty" doc:"Console variables, written to server.cfg; replaces all."`
+	Heal       *Heal              `json:"heal,omitempty" enum:"off,failed,always" doc:"Whether left4med starts the server again after systemd gave up. Default off."`
+}
+
+// DefaultConfig is the configuration of a new server before its patch, without
+// a port.
+func DefaultConfig(name Name) Config {
+	return Config{
+		Map: "c1m1_hotel", GameMode: "coop", MaxPlayers: 8, Hostname: string(name),
+		Args: []string{}, Overlays: []string{}, CVars: map[string]string{}, Heal: HealOff,
+	}
+}
+
+// Apply returns c with the patch applied. It does not validate.
+func (p ConfigPatch) Apply(c Config) Config {
+	set(&c.Port, p.Port)
+	set(&c.Map, p.Map)
+	set(&c.GameMode, p.GameMode)
+	set(&c.MaxPlayers, p.MaxPlayers)
+	set(&c.Hostname, p.Hostname)
+	set(&c.Heal, p.Heal)
+	set(&c.Args, p.Args)
+	set(&c.Overlays, p.Overlays)
+	set(&c.CVars, p.CVars)
+	return c.Clone()
+}
+
+func set[T any](dst *T, src *T) {
+	if src != nil {
+		*dst = *src
+	}
+}
+
+// Clone returns a copy that shares nothing with c and has no nil collection.
+func (c Config) Clone() Config {
+	c.Args = append([]string{}, c.Args...)
+	c.Overlays = append([]string{}, c.Overlays...)
+	m := make(map[string]string, len(c.CVars))
+	maps.Copy(m, c.CVars)
+	c.CVars = m
+	return c
+}
+
+// Equal says whether both mean the same.
+func (c Config) Equal(d Config) bool {
+	return c.Port == d.Port && c.Map == d.Map && c.GameMode == d.GameMode && c.MaxPlayers == d.MaxPlayers &&
+		c.Hostname == d.Hostname && c.Heal == d.Heal &&
+		slices.Equal(c.Args, d.Args) && slices.Equal(c.Overlays, d.Overlays) && maps.Equal(c.CVars, d.CVars)
+}
+
+// PortRange is the range of ports that servers may have, both ends included.
+type PortRange struct{ Low, High uint16 }
+
+// DefaultPorts is the range in which srcds and its clients are at home.
+var DefaultPorts = PortRange{Low: 27000, High: 27999}
+
+// Contains says whether p lies in the range.
+func (r PortRange) Contains(p uint16) bool { return p >= r.Low && p <= r.High }
+
+// Lowest returns the lowest port of the range that taken does not claim.
+func (r PortRange) Lowest(taken func(uint16) bool) (uint16, bool) {
+	for p := int(r.Low); p <= int(r.High); p++ {
+		if !taken(uint16(p)) {
+			return uint16(p), true
+		}
+	}
+	return 0, false
+}
+
+// Limits of settings.
+const (
+	maxHostname = 96 // bytes
+	maxValue    = 255
+	maxEntries  = 128 // cvars, args
+	maxOverlays = 64
+	maxPlayers  = 32
+)
+
+// Validate checks every setting. The error is an *Error that names the field.
+func (c Config) Validate(ports PortRange) error {
+	switch {
+	case !ports.Contains(c.Port):
+		return fieldError("config.port", "the port %d lies outside the range %d to %d", c.Port, ports.Low, ports.High)
+	case !word(c.Map, 64):
+		return fieldError("config.map", "%s is no map name: 1 to 64 letters, digits, '_' and '-'", Quote(c.Map, 70))
+	case !word(c.GameMode, 32):
+		return fieldError("config.gamemode", "%s is no game mode: 1 to 32 letters, digits, '_' and '-'", Quote(c.GameMode, 40))
+	case c.MaxPlayers < 1 || c.MaxPlayers > maxPlayers:
+		return fieldError("config.max_players", "%d player slots are not possible: 1 to %d are", c.MaxPlayers, maxPlayers)
+	case c.Hostname == "" || len(c.Hostname) > maxHostname:
+		return fieldError("config.hostname", "the host name must be 1 to %d bytes long", maxHostname)
+	case c.Heal != HealOff && c.Heal != HealFailed && c.Heal != HealAlways:
+		return fieldError("config.heal", "%s is no way to heal: off, failed or always", Quote(string(c.Heal), 20))
+	}
+	if why := unquotable(c.Hostname); why != "" {
+		return fieldError("config.hostname", "the host name %s %s", Quote(c.Hostname, maxHostname), why)
+	}
+	if err := validateArgs(c.Args); err != nil {
+		return err
+	}
+	if err := validateOverlays(c.Overlays); err != nil {
+		return err
+	}
+	return validateCVars(c.CVars)
+}
+
+func fieldError(field, format string, args ...any) *Error {
+	return &Error{Code: CodeInvalidRequest, Field: field, Detail: fmt.Sprintf(format, args...)}
+}
+
+// word accepts 1 to max letters, digits, '_' and '-', not beginning with '-'.
+func word(s string, max int) bool {
+	if s == "" || len(s) > max || s[0] == '-' {
+		return false
+	}
+	return strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+	}) < 0
+}
+
+// unquotable says why a value cannot stand between the quotes of a line of
+// server.cfg; Source's parser knows no escape there, and ends a command at ';'
+// in places where the quotes were dropped. It returns "" for a good value.
+func unquotable(s string) string {
+	switch {
+	case !utf8.ValidString(s):
+		return "is not valid UTF-8"
+	case strings.ContainsAny(s, "\";"):
+		return "must not hold quotation marks or semicolons: the game's configuration files cannot express them"
+	case strings.Contains(s, `\`):
+		return `must not hold a backslash`
+	case Visible(s) != s || strings.Contains(s, "\t"):
+		return "must not hold control or invisible characters, tabs or line breaks"
+	}
+	return ""
+}

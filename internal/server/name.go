@@ -1,0 +1,82 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Name is the name of a server: one to 24 characters, the first a lower-case
+// letter or a digit, the others also '_' or '-'. It is the rule of the system
+// that left4med replaces, shortened so that "l4d2-NAME" is a valid user name
+// (31 characters at most, see systemd's docs/USER_NAMES.md).
+//
+// A Name that came from ParseName is safe in a unit name, a path and a query
+// without further escaping.
+type Name string
+
+// MaxNameLen is the longest name, in bytes.
+const MaxNameLen = 24
+
+const (
+	// Template is the unit template of the games.
+	Template = "left4me-server@.service"
+	// UnitPattern matches every instance of Template in systemd's
+	// ListUnitsByPatterns.
+	UnitPattern = "left4me-server@*.service"
+
+	unitPrefix = "left4me-server@"
+	unitSuffix = ".service"
+)
+
+// ParseName checks s against the rule for names. The error has code
+// CodeInvalidName and says what is wrong with it.
+func ParseName(s string) (Name, error) {
+	if s == "" {
+		return "", nameError("", "a server's name must not be empty")
+	}
+	if len(s) > MaxNameLen {
+		return "", nameError(s, fmt.Sprintf("is %d bytes long; at most %d are allowed", len(s), MaxNameLen))
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if alnum || i > 0 && (c == '_' || c == '-') {
+			continue
+		}
+		if i == 0 {
+			return "", nameError(s, "must begin with a lower-case letter or a digit")
+		}
+		return "", nameError(s, "may hold only lower-case letters, digits, '_' and '-'")
+	}
+	return Name(s), nil
+}
+
+func nameError(s, why string) *Error {
+	if s == "" {
+		return &Error{Code: CodeInvalidName, Field: "name", Detail: why}
+	}
+	return &Error{Code: CodeInvalidName, Field: "name", Detail: fmt.Sprintf("the name %s %s", Quote(s, 40), why)}
+}
+
+// Unit is the name of the server's unit, for instance
+// "left4me-server@versus-1.service".
+func (n Name) Unit() string { return unitPrefix + string(n) + unitSuffix }
+
+// OverlayUnit is the unit that mounts the server's tree.
+func (n Name) OverlayUnit() string { return "left4me-overlay@" + string(n) + unitSuffix }
+
+// ClearUnit is the unit that empties the upper layer of a removed server with
+// that server's own uid.
+func (n Name) ClearUnit() string { return "left4me-clear@" + string(n) + unitSuffix }
+
+// Instance takes the instance part out of a unit name of our template, as
+// systemd spells it (it may break the rule for names: then the unit is an
+// orphan). ok is false for any other unit, and for the bare template.
+func Instance(unit string) (instance string, ok bool) {
+	rest, ok := strings.CutPrefix(unit, unitPrefix)
+	if !ok {
+		return "", false
+	}
+	instance, ok = strings.CutSuffix(rest, unitSuffix)
+	return instance, ok && instance != ""
+}
