@@ -3,6 +3,7 @@ module github.com/left4med/left4med
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/mattn/go-sqlite3 v1.14.53
 	github.com/rs/zerolog v1.35.1
 	golang.org/x/sys v0.49.0
