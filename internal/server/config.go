@@ -34,7 +34,7 @@ const (
 // ConfigPatch is a change of some settings: what is nil stays. Args, Overlays
 // and CVars are replaced whole.
 type ConfigPatch struct {
-	Port       *uint16            `json:"port,omitempty" minimum:"1" doc:"The game's UDP and RCON port; the lowest free one of the range when a new server leaves it out."`
+	Port       *uint16            `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"The game's UDP and RCON port; the lowest free one of the range when a new server leaves it out."`
 	Map        *string            `json:"map,omitempty" doc:"The first map. Default c1m1_hotel."`
 	GameMode   *string            `json:"gamemode,omitempty" doc:"mp_gamemode, for instance coop or versus. Default coop."`
 	MaxPlayers *int               `json:"max_players,omitempty" doc:"Player slots, 1 to 32. Default 8."`

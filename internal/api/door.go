@@ -1,0 +1,174 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/server"
+)
+
+// ServeHTTP is the door: it lets in whom the kernel vouches for, games never,
+// and passes plain paths on to the routes.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.survive(r)
+	if err := admit(r.Context()); err != nil {
+		w.Header().Set("Connection", "close")
+		h.refuse(w, r, err)
+		return
+	}
+	if err := plainPath(r.URL.Path); err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// admit says why a connection's requests are refused, whatever they are.
+func admit(ctx context.Context) error {
+	if err := turnedAway(ctx); err != nil {
+		return err
+	}
+	peer, ok := authz.PeerFrom(ctx)
+	switch {
+	case !ok:
+		return server.Errorf(server.CodeNotAuthorized, "the kernel did not say who connected; connect through left4med's unix socket")
+	case peer.Game():
+		return authz.GameRefused(peer)
+	}
+	return nil
+}
+
+// survive logs a panic and ends the connection, so that no half answer looks
+// like a whole one.
+func (h *handler) survive(r *http.Request) {
+	switch v := recover(); v {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(v)
+	default:
+		h.log.Error().Any("panic", v).Str("route", r.Method+" "+r.Pattern).Bytes("stack", debug.Stack()).Msg("a request hit a mistake of ours")
+		panic(http.ErrAbortHandler)
+	}
+}
+
+const serversPath = "/v1/servers/"
+
+// plainPath refuses paths with empty, "." and ".." parts, which ServeMux would
+// rewrite: what a client names must be what it gets.
+func plainPath(p string) error {
+	clean := path.Clean(p)
+	if p == clean || p == clean+"/" && p != serversPath && clean != "/" {
+		return nil
+	}
+	if rest, ok := strings.CutPrefix(p, serversPath); ok {
+		name, _, _ := strings.Cut(rest, "/")
+		if _, err := server.ParseName(name); err != nil {
+			return err
+		}
+	}
+	return server.Errorf(server.CodeNotFound, "the path %s is not plain: leave out empty, \".\" and \"..\" parts", server.Quote(p, maxShown))
+}
+
+// nothingHere answers for paths and methods that no route has.
+func (h *handler) nothingHere(w http.ResponseWriter, r *http.Request) {
+	allowed := h.methods(r)
+	if len(allowed) == 0 {
+		h.refuse(w, r, server.Errorf(server.CodeNotFound, "there is no %s; /openapi.json lists what there is", server.Quote(r.URL.Path, maxShown)))
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	h.refuse(w, r, server.Errorf(server.CodeMethodNotAllowed, "%s is not possible on %s; possible are %s",
+		server.Quote(r.Method, 20), server.Quote(r.URL.Path, maxShown), strings.Join(allowed, ", ")))
+}
+
+// methods lists what can be done with the path of a request.
+func (h *handler) methods(r *http.Request) []string {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		_, pattern := h.mux.Handler(&http.Request{Method: m, Host: r.Host, URL: r.URL})
+		if pattern != "" && pattern != catchAll {
+			allowed = append(allowed, m)
+		}
+	}
+	return allowed
+}
+
+const catchAll = "/"
+
+// call is one request that passed the guard.
+type call struct {
+	peer        authz.Peer
+	interactive bool
+	server      server.Name // from the path; empty when the route names none
+	who         server.Requester
+}
+
+type callKey struct{}
+
+func callFrom(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// guarded is a handler behind the guard.
+type guarded func(http.ResponseWriter, *http.Request, *call)
+
+// guard checks what all requests have in common before the route's own work:
+// the server's name, who may, and the names of the query's parameters.
+func (h *handler) guard(rt route, params map[string]bool, next guarded) http.HandlerFunc {
+	named := strings.Contains(rt.path, "{name}")
+	return func(w http.ResponseWriter, r *http.Request) {
+		peer, _ := authz.PeerFrom(r.Context()) // there is one: see admit
+		c := &call{peer: peer, interactive: r.Header.Get("X-Allow-Interaction") == "true"}
+		var err error
+		if named {
+			c.server, err = server.ParseName(r.PathValue("name"))
+		}
+		if err == nil && rt.asks.once() {
+			err = h.gate.Check(r.Context(), authz.Request{
+				Peer: peer, Action: rt.asks.action, Server: string(c.server), Interactive: c.interactive,
+			})
+		}
+		if err == nil && r.URL.RawQuery != "" {
+			err = knownQuery(r, params)
+		}
+		if err == nil && r.Method != http.MethodGet {
+			c.who, err = h.requester(r, peer)
+		}
+		if err != nil {
+			h.refuse(w, r, err)
+			return
+		}
+		if params["wait"] {
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWait + writeTimeout))
+		}
+		if r.ContentLength != 0 {
+			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+		}
+		next(w, r, c)
+	}
+}
+
+// knownQuery refuses parameters that the route does not have: a mistyped one
+// must not be taken for one that was left out.
+func knownQuery(r *http.Request, params map[string]bool) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return server.Errorf(server.CodeInvalidRequest, "the query %s cannot be read; percent-encode its values", server.Quote(r.URL.RawQuery, maxShown))
+	}
+	for name, values := range query {
+		switch {
+		case !params[name]:
+			return &server.Error{
+				Code: server.CodeInvalidRequest, Field: shown(name, 60),
+				Detail: "there is no query parameter " + server.Quote(name, 60) + " here",
+			}
+		case len(values) > 1:
+			return &server.Error{Code: server.CodeInvalidRequest, Field: name, Detail: "the query parameter " + name + " stands there twice"}
+		}
+	}
+	return nil
+}

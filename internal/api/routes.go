@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/server"
+)
+
+// route is one line of the table.
+type route struct {
+	method, path string
+	asks         asks
+	id           string // of the operation in the OpenAPI document
+	summary      string
+	serve        endpoint
+}
+
+// asks is what a route needs permission for.
+type asks struct {
+	action authz.Action
+	each   bool // the handler asks for each server that the body names
+}
+
+func (a asks) once() bool { return a.action != authz.None && !a.each }
+
+// What the routes ask.
+func nothing() asks                    { return asks{} }
+func may(action authz.Action) asks     { return asks{action: action} }
+func mayEach(action authz.Action) asks { return asks{action: action, each: true} }
+func (rt route) pattern() string       { return rt.method + " " + rt.path }
+
+// routes is the table: what there is, what it asks, and who serves it.
+func (h *handler) routes() []route {
+	const (
+		get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
+
+		servers = "/v1/servers"
+		one     = "/v1/servers/{name}"
+		jobs    = "/v1/jobs"
+		job     = "/v1/jobs/{id}"
+	)
+	inspect, control, configure := may(authz.Inspect), may(authz.Control), may(authz.Configure)
+	return []route{
+		{get, servers, nothing(), "list-servers", "All servers, from memory", raw(h.listServers, docListServers)},
+		{get, one, nothing(), "get-server", "One server, from memory", raw(h.getServer, docGetServer)},
+		{post, servers, configure, "create-server", "Create a server", typed(h.createServer, docJob)},
+		{patch, one, configure, "change-server", "Change settings; they apply at the next start", typed(h.changeServer)},
+		{del, one, configure, "delete-server", "Stop, disable and remove a server with its files", typed(h.verb(server.JobDelete), docJob)},
+		{post, one + "/start", control, "start-server", "Enable for every boot and start", typed(h.verb(server.JobStart), docJob)},
+		{post, one + "/stop", control, "stop-server", "Disable and stop", typed(h.verb(server.JobStop), docJob)},
+		{post, one + "/restart", control, "restart-server", "Enable for every boot and restart", typed(h.verb(server.JobRestart), docJob)},
+		{get, one + "/logs", inspect, "read-logs", "A server's log", raw(h.logs, docLogs)},
+		{post, "/v1/actions", mayEach(authz.Control), "act", "Start, stop or restart many servers at once", typed(h.act, docAct)},
+		{get, jobs, inspect, "list-jobs", "Jobs, newest first", typed(h.listJobs)},
+		{get, job, inspect, "get-job", "One job", typed(h.getJob)},
+		{post, job + "/cancel", control, "cancel-job", "Cancel a job that has not ended", typed(h.cancelJob)},
+		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
+		{post, "/v1/resync", control, "resync", "Check all servers against systemd now", typed(h.resync)},
+		{get, "/v1/health", nothing(), "health", "How left4med itself is", typed(h.health)},
+		{get, "/openapi.json", nothing(), "openapi", "This document", raw(h.openapi, docOpenAPI)},
+	}
+}
+
+// endpoint registers what serves a route.
+type endpoint func(h *handler, rt route, op huma.Operation)
+
+// typed serves a route by a function from a decoded and validated request to
+// its answer.
+func typed[I, O any](serve func(context.Context, *I) (*O, error), docs ...func(*huma.Operation, huma.Registry)) endpoint {
+	return func(h *handler, rt route, op huma.Operation) {
+		h.huma.Adapter().(*adapter).routes[op.OperationID] = rt
+		describe(h, &op, docs)
+		huma.Register(h.huma, op, func(ctx context.Context, in *I) (*O, error) {
+			out, err := serve(ctx, in)
+			if err != nil {
+				return nil, h.problem(ctx, err)
+			}
+			return out, nil
+		})
+	}
+}
+
+// raw serves a route by a handler that writes its answer itself: streams, and
+// the answers that are put together from bytes kept ready.
+func raw(serve guarded, docs ...func(*huma.Operation, huma.Registry)) endpoint {
+	return func(h *handler, rt route, op huma.Operation) {
+		describe(h, &op, docs)
+		h.huma.OpenAPI().AddOperation(&op)
+		h.mux.HandleFunc(rt.pattern(), h.guard(rt, queryParams(&op), serve))
+	}
+}
+
+func describe(h *handler, op *huma.Operation, docs []func(*huma.Operation, huma.Registry)) {
+	for _, doc := range docs {
+		doc(op, h.huma.OpenAPI().Components.Schemas)
+	}
+}
+
+func (h *handler) register(rt route) {
+	rt.serve(h, rt, huma.Operation{
+		OperationID: rt.id, Method: rt.method, Path: rt.path, Summary: rt.summary,
+		Description:     rt.asks.description(),
+		MaxBodyBytes:    maxBody + 1, // huma refuses a body that reaches the limit
+		BodyReadTimeout: -1,          // timedBody sees to it
+		Responses:       map[string]*huma.Response{"default": problemResponse(h.huma.OpenAPI().Components.Schemas)},
+	})
+}
+
+func (a asks) description() string {
+	switch {
+	case a.action == authz.None:
+		return "Asks no permission."
+	case a.each:
+		return "Asks " + string(a.action) + " for each server."
+	}
+	return "Asks " + string(a.action) + "."
+}

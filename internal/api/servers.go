@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/left4med/left4med/internal/server"
+)
+
+// eventID is the header that says where to start watching without a gap.
+const eventID = "Event-Id"
+
+// listServers joins the JSON that each server keeps ready. It encodes nothing.
+func (h *handler) listServers(w http.ResponseWriter, r *http.Request, c *call) {
+	inspect := h.gate.CanInspect(r.Context(), c.peer)
+	snapshot := h.backend.List()
+	kept := h.buffers.Get().(*[]byte)
+	defer h.buffers.Put(kept)
+
+	b := append((*kept)[:0], `{"servers":[`...)
+	for i, e := range snapshot.Servers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, e.JSON(inspect)...)
+	}
+	b = append(b, "]}\n"...)
+	*kept = b
+	writeJSON(w, snapshot.EventID, b)
+}
+
+func (h *handler) getServer(w http.ResponseWriter, r *http.Request, c *call) {
+	entry, event, err := h.backend.Get(c.server)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	writeJSON(w, event, entry.JSON(h.gate.CanInspect(r.Context(), c.peer)))
+}
+
+func writeJSON(w http.ResponseWriter, event uint64, body []byte) {
+	header := w.Header()
+	header["Content-Type"] = []string{plainJSON}
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	header[eventID] = []string{strconv.FormatUint(event, 10)}
+	w.Write(body)
+}
+
+func (h *handler) openapi(w http.ResponseWriter, _ *http.Request, _ *call) {
+	header := w.Header()
+	header.Set("Content-Type", plainJSON)
+	header.Set("Content-Length", strconv.Itoa(len(h.spec)))
+	w.Write(h.spec)
+}
+
+// OnServer is a request about one server. The guard has checked the name.
+type OnServer struct {
+	Name string `path:"name" pattern:"^[a-z0-9][a-z0-9_-]{0,23}$" doc:"The server's name."`
+}
+
+type createInput struct {
+	Waiting
+	Body createBody
+}
+
+type createBody struct {
+	Name   server.Name        `json:"name" doc:"1 to 24 characters: lower-case letters, digits, '_' and '-'; the first a letter or a digit."`
+	Config server.ConfigPatch `json:"config,omitempty" doc:"What is left out has its default."`
+}
+
+func (h *handler) createServer(ctx context.Context, in *createInput) (*jobOutput, error) {
+	wait, err := in.duration()
+	if err != nil {
+		return nil, err
+	}
+	name, err := server.ParseName(string(in.Body.Name))
+	if err != nil {
+		return nil, err
+	}
+	job, err := h.backend.Create(ctx, name, in.Body.Config, callFrom(ctx).who)
+	return h.answer(ctx, job, err, wait)
+}
+
+type changeInput struct {
+	OnServer
+	Body changeBody
+}
+
+type changeBody struct {
+	Config server.ConfigPatch `json:"config" doc:"The settings to change."`
+}
+
+type serverOutput struct {
+	Body *server.Server
+}
+
+func (h *handler) changeServer(ctx context.Context, in *changeInput) (*serverOutput, error) {
+	c := callFrom(ctx)
+	entry, err := h.backend.Change(ctx, c.server, in.Body.Config, c.who)
+	if err != nil {
+		return nil, err
+	}
+	if !h.gate.CanInspect(ctx, c.peer) {
+		return &serverOutput{entry.Public()}, nil
+	}
+	return &serverOutput{&entry.Server}, nil
+}
+
+type verbInput struct {
+	OnServer
+	Waiting
+}
+
+// verb serves the routes that ask for one job for one server.
+func (h *handler) verb(kind server.JobKind) func(context.Context, *verbInput) (*jobOutput, error) {
+	return func(ctx context.Context, in *verbInput) (*jobOutput, error) {
+		wait, err := in.duration()
+		if err != nil {
+			return nil, err
+		}
+		c := callFrom(ctx)
+		jobs, refused, err := h.backend.Request(ctx, kind, []server.Name{c.server}, c.who)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(refused) > 0:
+			return nil, refused[0].Err
+		case len(jobs) == 0:
+			return nil, errNeither
+		}
+		return h.answer(ctx, jobs[0], nil, wait)
+	}
+}

@@ -1,0 +1,2 @@
+// Package journal reads the logs of a unit.
+package journal
