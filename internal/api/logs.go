@@ -58,7 +58,7 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request, c *call) {
 
 // copyLog writes the lines there are. An error in the middle ends the
 // connection, so that the client sees that the answer is not whole.
-func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Request, lines journal.Stream) {
+func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Request, lines LogStream) {
 	first, err := lines.Next(ctx)
 	if err != nil && !errors.Is(err, io.EOF) {
 		h.refuse(w, r, err)
@@ -88,7 +88,7 @@ func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Re
 
 // follow writes lines as they come, until the client leaves. It ends with an
 // event "failed" when the log itself ends.
-func (h *handler) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, lines journal.Stream) {
+func (h *handler) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, lines LogStream) {
 	s, err := openStream(w, eventStream)
 	if err != nil || r.Method == http.MethodHead {
 		return

@@ -185,23 +185,35 @@ func emptyDir(dir *os.Root, name string) (bool, error) {
 	return false, err
 }
 
+// Present says whether an instance stands in its place, whole or in part; what
+// Retire moved away does not count.
+func (t *Tree) Present(name server.Name) bool {
+	return t.any(string(name))
+}
+
 // Gone says whether nothing is left of an instance.
 func (t *Tree) Gone(name server.Name) bool {
+	return !t.any(string(name), newName(name), removedName(name))
+}
+
+// any says whether one of the entries is there. What cannot be looked at counts
+// as there.
+func (t *Tree) any(entries ...string) bool {
 	for _, parent := range []string{instancesDir, runtimeDir} {
 		dir, err := t.open(parent)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return false
+			return true
 		}
-		left := exists(dir, string(name)) || exists(dir, newName(name)) || exists(dir, removedName(name))
+		found := slices.ContainsFunc(entries, func(e string) bool { return exists(dir, e) })
 		dir.Close()
-		if left {
-			return false
+		if found {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // Removed returns the names, sorted, of which Retire was called and Remove not

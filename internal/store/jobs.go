@@ -27,12 +27,14 @@ type NewJob struct {
 	Phase      *server.Phase // the new phase of the job's server; nil: as it is
 }
 
-// StepUpdate records how far an unfinished job has come.
+// StepUpdate records how far an unfinished job has come, and that it is
+// running.
 type StepUpdate struct {
-	JobID  int64
-	Step   string
-	Mark   []byte
-	BootID string
+	JobID     int64
+	Step      string
+	Mark      []byte
+	BootID    string
+	StartedAt time.Time // stored with the first step
 }
 
 // JobFilter selects jobs, newest first.
@@ -178,7 +180,7 @@ func jobNotFound(id int64) error {
 	return &server.Error{Code: server.CodeJobNotFound, Job: id, Detail: fmt.Sprintf("there is no job %d; jobs that ended long ago are removed", id)}
 }
 
-// SetStep records steps, all or none. A job that has ended is passed over: it
+// SetStep records steps, all or none; the jobs are running from then on. A job that has ended is passed over: it
 // will not be resumed.
 func (s *Store) SetStep(ctx context.Context, updates []StepUpdate) error {
 	if len(updates) == 0 {
@@ -186,8 +188,9 @@ func (s *Store) SetStep(ctx context.Context, updates []StepUpdate) error {
 	}
 	return s.write(ctx, "record the jobs' steps", func(ctx context.Context, q querier) error {
 		for _, u := range updates {
-			_, err := q.ExecContext(ctx, `UPDATE jobs SET step = ?, mark = ?, boot_id = ? WHERE id = ? AND finished_at IS NULL`,
-				u.Step, textOf(u.Mark), u.BootID, u.JobID)
+			_, err := q.ExecContext(ctx, `UPDATE jobs SET step = ?, mark = ?, boot_id = ?, state = ?, started_at = coalesce(started_at, ?)
+				WHERE id = ? AND finished_at IS NULL`,
+				u.Step, textOf(u.Mark), u.BootID, server.JobRunning, micros(u.StartedAt), u.JobID)
 			if err != nil {
 				return err
 			}
