@@ -91,24 +91,41 @@ func prepare(root, name, lowerDirs string, owner upper.Owner, stdout io.Writer) 
 	return err
 }
 
-// openLowers opens the lower layers, all of which must lie below root: whatever
-// is mounted as a lower layer becomes readable to a game.
+// maxLowerDirs is how long L4D2_LOWERDIRS may be, in bytes. mount(2) takes one
+// page, 4096 bytes, for all options; the rest is for the other ones. Written
+// relative to the data root ("overlays/17") some 300 overlays fit.
+const maxLowerDirs = 3840
+
+// openLowers opens the lower layers, given relative to root or absolute. All
+// must lie below root: whatever is a lower layer becomes readable to a game.
 func openLowers(root, dirs string) ([]*os.Root, error) {
 	if dirs == "" {
 		return nil, errors.New("cannot prepare the overlay: L4D2_LOWERDIRS is empty in instance.env; initialize the server again")
 	}
+	if len(dirs) > maxLowerDirs {
+		return nil, fmt.Errorf("cannot prepare the overlay: L4D2_LOWERDIRS is %d bytes long and the kernel takes %d; give the server fewer overlays", len(dirs), maxLowerDirs)
+	}
 	var lowers []*os.Root
 	for dir := range strings.SplitSeq(dirs, ":") {
-		if filepath.Clean(dir) != dir || !strings.HasPrefix(dir, root+"/") {
+		path, ok := lowerPath(root, dir)
+		if !ok {
 			return lowers, fmt.Errorf("cannot use the lower directory %q: it is not a plain path below %s", dir, root)
 		}
-		lower, err := os.OpenRoot(dir)
+		lower, err := os.OpenRoot(path)
 		if err != nil {
-			return lowers, fmt.Errorf("cannot open the lower directory %s: install it again or take it out of the server's overlays: %w", dir, err)
+			return lowers, fmt.Errorf("cannot open the lower directory %s; install it again or take it out of the server's overlays: %w", path, err)
 		}
 		lowers = append(lowers, lower)
 	}
 	return lowers, nil
+}
+
+// lowerPath answers the absolute path of a lower directory, and false for one
+// that leads out of root or that mount(8) would take apart.
+func lowerPath(root, dir string) (string, bool) {
+	rel := strings.TrimPrefix(dir, root+"/")
+	ok := rel != "." && filepath.IsLocal(rel) && filepath.Clean(rel) == rel && !strings.ContainsAny(rel, `,\"`)
+	return filepath.Join(root, rel), ok
 }
 
 func clearRemoved(root, name string, owner upper.Owner, stdout io.Writer) error {
