@@ -10,7 +10,7 @@ import (
 type Options struct {
 	Game       string // -game, the mod's directory; srcds' default is "hl2"
 	IP         string // +ip or -ip; default "0.0.0.0"
-	Port       int    // +hostport, -port or +port; default 27015
+	Port       int    // +hostport, -port or +port; default 27015. 0, in code only: any free one
 	Map        string // +map; no default: srcds waits without a map
 	GameMode   string // +mp_gamemode; default "coop"
 	MaxPlayers int    // -maxplayers; default 8

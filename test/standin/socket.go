@@ -33,6 +33,19 @@ func listenUDP(ip string, port int) (*udpSocket, error) {
 	return &udpSocket{fd: fd}, nil
 }
 
+// Port answers the port that is bound, which the kernel chose if 0 was asked for.
+func (u *udpSocket) Port() (int, error) {
+	name, err := syscall.Getsockname(u.fd)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockname", err)
+	}
+	in4, ok := name.(*syscall.SockaddrInet4)
+	if !ok {
+		return 0, fmt.Errorf("cannot read the address %T", name)
+	}
+	return in4.Port, nil
+}
+
 // Receive waits for one datagram; what is longer than buf is cut.
 func (u *udpSocket) Receive(buf []byte) (packet, error) {
 	n, from, err := syscall.Recvfrom(u.fd, buf, 0)

@@ -61,6 +61,10 @@ func (s *Server) Run(ctx context.Context, stop <-chan os.Signal) int {
 		return 1
 	}
 	defer sock.Close()
+	if s.Options.Port, err = sock.Port(); err != nil {
+		s.printf("%v", err)
+		return 1
+	}
 	s.printf("Network: IP %s, mode MP, dedicated Yes, ports %d SV / 27005 CL", s.Options.IP, s.Options.Port)
 	s.boot()
 
