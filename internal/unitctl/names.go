@@ -112,6 +112,14 @@ func checkUnit(unit string) error {
 	return nil
 }
 
+// checkOwn lets the units that serve a server through beside the server's own.
+func checkOwn(unit string) error {
+	if server.Helper(unit) {
+		return nil
+	}
+	return checkUnit(unit)
+}
+
 func checkUnits(units []string) error {
 	for _, u := range units {
 		if err := checkUnit(u); err != nil {

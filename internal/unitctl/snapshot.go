@@ -12,8 +12,8 @@ import (
 
 // Snapshot is what systemd says of all units of ours at one moment.
 type Snapshot struct {
-	// Units holds the units that systemd has loaded, with Load, Active, Sub
-	// and Job set and nothing else. A unit that is absent is inactive.
+	// Units holds the units that systemd has loaded, with Load, Active, Sub,
+	// Job and JobType set and nothing else. A unit that is absent is inactive.
 	Units map[string]server.Unit
 	// Stamp is the moment: signals stamped before it are in the snapshot.
 	Stamp Stamp
@@ -62,7 +62,7 @@ func decodeUnits(body []any) (map[string]server.Unit, error) {
 			continue
 		}
 		units[strings.Clone(name)] = server.Unit{
-			Load: strings.Clone(load), Active: strings.Clone(active), Sub: strings.Clone(sub), Job: job,
+			Load: strings.Clone(load), Active: strings.Clone(active), Sub: strings.Clone(sub), Job: job, JobType: strings.Clone(jobType),
 		}
 	}
 	return units, nil
@@ -95,6 +95,30 @@ func (m *Manager) Unit(ctx context.Context, unit string) (server.Unit, Stamp, er
 		return server.Unit{}, Stamp{}, explain(doing, err)
 	}
 	return change.Apply(server.Unit{}), l.stamp(reply), nil
+}
+
+// JobType says what a queued job will do: start, stop, restart … The error says
+// that there is no such job any more.
+func (m *Manager) JobType(ctx context.Context, id uint32) (string, error) {
+	doing := fmt.Sprintf("read systemd's job %d", id)
+	l, err := m.live()
+	if err != nil {
+		return "", err
+	}
+	path := dbus.ObjectPath(fmt.Sprintf("/org/freedesktop/systemd1/job/%d", id))
+	reply, err := l.call(ctx, path, propsFace+".Get", "org.freedesktop.systemd1.Job", "JobType")
+	if err != nil {
+		return "", explain(doing, err)
+	}
+	var value dbus.Variant
+	if err := fields(reply.Body, &value); err != nil {
+		return "", explain(doing, err)
+	}
+	kind, ok := value.Value().(string)
+	if !ok {
+		return "", explain(doing, fmt.Errorf("the job's type is %T", value.Value()))
+	}
+	return kind, nil
 }
 
 // Version is systemd's own version, such as "252.39-1~deb12u2".

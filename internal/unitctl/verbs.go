@@ -35,7 +35,7 @@ func (m *Manager) Restart(ctx context.Context, unit string) (JobResult, error) {
 // job asks for a job and waits for its end.
 func (m *Manager) job(ctx context.Context, verb, method, unit string) (JobResult, error) {
 	doing := verb + " " + unit
-	if err := checkUnit(unit); err != nil {
+	if err := checkOwn(unit); err != nil {
 		return "", err
 	}
 	l, err := m.live()
@@ -74,7 +74,7 @@ func (m *Manager) job(ctx context.Context, verb, method, unit string) (JobResult
 // started, so that its start limit is whole again. For a unit that is not loaded
 // there is nothing to forget, which is no error.
 func (m *Manager) ResetFailed(ctx context.Context, unit string) error {
-	if err := checkUnit(unit); err != nil {
+	if err := checkOwn(unit); err != nil {
 		return err
 	}
 	l, err := m.live()
