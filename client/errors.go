@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,24 +31,37 @@ type Error struct {
 	Job    int64        // the job in the way, for CodeBusy; 0 when there is none
 }
 
-// FieldError is what is wrong with one field of a request.
+// FieldError is what is wrong with one part of a request: a field of the body
+// as "config.port", or the name of a parameter.
 type FieldError struct {
-	Location string `json:"location"`
-	Message  string `json:"message"`
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// UnmarshalJSON also reads the members that RFC 9457's examples and huma use
+// for the same, location and message.
+func (f *FieldError) UnmarshalJSON(b []byte) error {
+	var wire struct{ Field, Detail, Location, Message string }
+	if err := json.Unmarshal(b, &wire); err != nil {
+		return err
+	}
+	f.Field = strings.TrimPrefix(cmp.Or(wire.Field, wire.Location), "body.")
+	f.Detail = cmp.Or(wire.Detail, wire.Message)
+	return nil
 }
 
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Detail)
 	for _, f := range e.Fields {
-		if f.Message == "" || strings.Contains(e.Detail, f.Message) {
+		if f.Detail == "" || strings.Contains(e.Detail, f.Detail) {
 			continue
 		}
 		b.WriteString("; ")
-		if f.Location != "" {
-			b.WriteString(f.Location + ": ")
+		if f.Field != "" {
+			b.WriteString(f.Field + ": ")
 		}
-		b.WriteString(f.Message)
+		b.WriteString(f.Detail)
 	}
 	return b.String()
 }
@@ -62,8 +76,7 @@ func (e *Error) Is(target error) bool {
 // without anything being changed: the daemon is starting, ending or cut off
 // from systemd.
 func (e *Error) Temporary() bool {
-	return e.Code == CodeShuttingDown || e.Code == CodeSystemdUnavailable ||
-		e.Status == http.StatusServiceUnavailable || e.Status == http.StatusBadGateway
+	return e.Code == CodeShuttingDown || e.Code == CodeSystemdUnavailable
 }
 
 func invalidName(err error) error {
@@ -77,6 +90,7 @@ func invalidName(err error) error {
 // problem is problem+json on the wire.
 type problem struct {
 	Title  string          `json:"title"`
+	Status int             `json:"status"`
 	Detail string          `json:"detail"`
 	Code   Code            `json:"code"`
 	Errors []FieldError    `json:"errors"`
@@ -85,22 +99,21 @@ type problem struct {
 
 // refused makes an Error of an answer that is not a success.
 func refused(resp *http.Response, body []byte) *Error {
-	e := &Error{Status: resp.StatusCode}
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	var p problem
 	if !strings.HasSuffix(media, "json") || json.Unmarshal(body, &p) != nil {
-		e.Detail = fmt.Sprintf("the daemon answered %s: %s", resp.Status, server.Quote(string(bytes.TrimSpace(body)), 200))
-		return e
+		return &Error{Status: resp.StatusCode, Detail: fmt.Sprintf("the daemon answered %s: %s",
+			resp.Status, server.Quote(string(bytes.TrimSpace(body)), 200))}
 	}
-	e.Code, e.Detail, e.Fields, e.Job = p.Code, p.Detail, p.Errors, jobID(p.Job)
-	if e.Detail == "" {
-		e.Detail = p.Title
-	}
-	if e.Detail == "" {
-		e.Detail = "the daemon answered " + resp.Status
-	}
+	p.Status = resp.StatusCode
+	return p.err()
+}
+
+func (p *problem) err() *Error {
+	e := &Error{Status: p.Status, Code: p.Code, Fields: p.Errors, Job: jobID(p.Job)}
+	e.Detail = cmp.Or(p.Detail, p.Title, fmt.Sprintf("the daemon answered %d", p.Status))
 	if len(p.Errors) > 0 {
-		e.Field = strings.TrimPrefix(p.Errors[0].Location, "body.")
+		e.Field = p.Errors[0].Field
 	}
 	return e
 }

@@ -105,7 +105,7 @@ func (l *logStream) connection(ctx context.Context, wait *backoff) error {
 	}
 	defer resp.Body.Close()
 	stream := readMessages(resp.Body, wait.reset)
-	for {
+	for some := false; ; some = true {
 		msg, err := stream.next()
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the daemon ended the stream of log entries")
@@ -113,10 +113,26 @@ func (l *logStream) connection(ctx context.Context, wait *backoff) error {
 		if err != nil {
 			return l.broken(ctx, err)
 		}
+		if msg.event == "failed" {
+			return l.failed(msg.data, some)
+		}
 		if err := l.hand(msg.data); err != nil {
 			return err
 		}
 	}
+}
+
+// failed explains the daemon's word that it cannot go on reading the log. When
+// it could read some of it, following again may help.
+func (l *logStream) failed(data []byte, readSome bool) error {
+	var p problem
+	if err := json.Unmarshal(data, &p); err != nil {
+		return fmt.Errorf("cannot understand why the log ended: %w", err)
+	}
+	if readSome {
+		return unreachable(l.client.opts.Socket, p.err())
+	}
+	return p.err()
 }
 
 func (l *logStream) broken(ctx context.Context, err error) error {

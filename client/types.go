@@ -158,6 +158,7 @@ type Refusal struct {
 	Server string `json:"server"`
 	Code   Code   `json:"code"`
 	Detail string `json:"detail"`
+	Job    int64  `json:"job,omitempty"` // the job in the way, for CodeBusy
 }
 
 // JobsFilter selects jobs, newest first. The zero value selects the newest ones
