@@ -132,22 +132,34 @@ func jobID(raw json.RawMessage) int64 {
 	return 0
 }
 
-// unreachable says in plain words why the socket gave no answer, and what to
-// look at.
+// unreachableError says in plain words why the socket gave no answer, and what
+// to look at. It is ErrUnreachable, and its cause.
+type unreachableError struct {
+	socket string
+	why    string
+	cause  error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("%v at %s: %s", ErrUnreachable, e.socket, e.why)
+}
+
+func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.cause} }
+
 func unreachable(socket string, err error) error {
-	why := "the connection broke before the answer was complete"
 	var op *net.OpError
+	why := "the connection broke before the answer was complete: " + err.Error()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		why = "there is no such socket; is left4med installed, and left4med.socket started?"
 	case errors.Is(err, fs.ErrPermission):
-		why = "this user may not open it"
+		why = "this user may not open the socket"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		why = "nobody listens on it; is left4med.socket started?"
+		why = "nobody listens on the socket; is left4med.socket started?"
 	case errors.As(err, &op) && op.Op == "dial":
-		why = "it cannot be connected to"
+		why = err.Error()
 	}
-	return fmt.Errorf("%w at %s: %s: %w", ErrUnreachable, socket, why, err)
+	return &unreachableError{socket, why, err}
 }
 
 // retriable says whether asking again later can help without anybody's doing.

@@ -53,9 +53,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	case ctx.Err() != nil && code != exitInterrupted:
 		return exitInterrupted
 	case code == exitUsage:
-		for line := range strings.Lines(err.Error()) {
-			a.say("l4d2ctl: %s", strings.TrimRight(line, "\n"))
-		}
+		a.say("l4d2ctl: %s", strings.Join(strings.Fields(err.Error()), " ")) // cobra's suggestions have lines of their own
 		if !a.accepted {
 			a.say("Run '%s --help' for how it is used.", cmd.CommandPath())
 		}
@@ -88,10 +86,10 @@ func (a *app) command() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.socket, "socket", "", "left4med's socket (default $LEFT4MED_SOCKET or "+client.DefaultSocket+")")
+	flags.StringVar(&a.socket, "socket", "", "the `path` of left4med's socket (default $LEFT4MED_SOCKET or "+client.DefaultSocket+")")
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colours, also on a terminal")
-	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this time, as 90s or 5m (default 30s for commands that only read, none for others)")
+	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this `time`, as 90s or 5m (default 30s for commands that only read, none for others)")
 	root.AddGroup(&cobra.Group{ID: writing, Title: "Commands that change servers:"},
 		&cobra.Group{ID: reading, Title: "Commands that only read:"},
 		&cobra.Group{ID: others, Title: "About l4d2ctl itself:"})

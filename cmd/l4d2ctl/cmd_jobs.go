@@ -51,9 +51,9 @@ With --cancel a job that is queued or running is given up. What it has already d
 		string(client.JobQueued), string(client.JobRunning), string(client.JobSucceeded),
 		string(client.JobFailed), string(client.JobCanceled),
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only jobs that are queued, running, succeeded, failed or canceled")
-	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many, the newest ones")
-	cmd.Flags().Int64Var(&cancel, "cancel", 0, "give up the job of this number")
+	cmd.Flags().StringVar(&state, "state", "", "only jobs in this `state`: queued, running, succeeded, failed or canceled")
+	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most this `number`, the newest ones")
+	cmd.Flags().Int64Var(&cancel, "cancel", 0, "give up the job of this `number`")
 	completes(cmd, "state", states...)
 	return cmd
 }

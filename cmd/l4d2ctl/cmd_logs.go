@@ -30,8 +30,8 @@ func newLogs(a *app) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new lines until Ctrl-C or until --timeout is over")
-	cmd.Flags().IntVarP(&count, "lines", "n", 100, "at most so many lines, the newest ones")
-	cmd.Flags().StringVar(&since, "since", "", "only lines from then on")
+	cmd.Flags().IntVarP(&count, "lines", "n", 100, "at most this `number` of lines, the newest ones")
+	cmd.Flags().StringVar(&since, "since", "", "only lines from this `time` on")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if count < 1 {
 			return usage(fmt.Errorf("%d lines cannot be shown", count))

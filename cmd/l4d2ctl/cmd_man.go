@@ -1,17 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 )
 
 // newMan makes the command that the package's build writes the manual with.
+// SOURCE_DATE_EPOCH gives the pages' date, so that a build can be repeated.
 func newMan(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
@@ -22,70 +24,70 @@ func newMan(a *app) *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("cannot write the manual: %w", err)
 			}
-			return writeManual(a.command(), args[0])
+			date := a.now()
+			if epoch, err := strconv.ParseInt(a.getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+				date = time.Unix(epoch, 0)
+			}
+			return writeManual(a.command(), args[0], date.UTC().Format(time.DateOnly))
 		},
 	}
 }
 
 // writeManual writes a page for a command and for each one below it.
-func writeManual(cmd *cobra.Command, dir string) error {
-	cmd.DisableAutoGenTag = true
-	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() {
-			if err := writeManual(sub, dir); err != nil {
-				return err
-			}
+func writeManual(cmd *cobra.Command, dir, date string) error {
+	for _, sub := range shownCommands(cmd) {
+		if err := writeManual(sub, dir, date); err != nil {
+			return err
 		}
 	}
-	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-	page, err := manualPage(cmd, name)
-	if err != nil {
-		return fmt.Errorf("cannot make the manual page of %s: %w", name, err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".1"), page, 0o644); err != nil {
+	file := filepath.Join(dir, pageName(cmd)+".1")
+	if err := os.WriteFile(file, []byte(manualPage(cmd, date)), 0o644); err != nil {
 		return fmt.Errorf("cannot write the manual: %w", err)
 	}
 	return nil
 }
 
-func manualPage(cmd *cobra.Command, name string) ([]byte, error) {
+func shownCommands(cmd *cobra.Command) []*cobra.Command {
+	return slices.DeleteFunc(slices.Clone(cmd.Commands()), func(c *cobra.Command) bool { return !c.IsAvailableCommand() })
+}
+
+func pageName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
+
+func manualPage(cmd *cobra.Command, date string) string {
 	cmd.InitDefaultHelpFlag()
-	header := &doc.GenManHeader{Title: strings.ToUpper(name), Section: "1", Source: "left4med " + version, Manual: "left4med"}
-	var page bytes.Buffer
-	if err := doc.GenMan(cmd, header, &page); err != nil {
-		return nil, err
+	subs := shownCommands(cmd)
+	p := &page{}
+	p.request(".TH %s 1 %s %s left4med", quoteRoff(strings.ToUpper(pageName(cmd))), quoteRoff(date), quoteRoff("left4med "+version))
+	p.request(".nh") // no hyphenation: names and flags are copied from here
+	p.request(".SH NAME")
+	p.request(`%s \- %s`, escapeRoff(pageName(cmd)), escapeRoff(cmd.Short))
+	p.request(".SH SYNOPSIS")
+	p.synopsis(cmd, len(subs) > 0)
+	p.request(".SH DESCRIPTION")
+	p.paragraphs(cmd.Long)
+	for _, group := range cmd.Groups() {
+		p.section(commandList(group.Title, group.ID, subs))
 	}
-	var more strings.Builder
-	for _, s := range []section{exitStatus(), environment(), files()} {
-		s.roff(&more)
+	p.options("OPTIONS", cmd.LocalNonPersistentFlags())
+	if cmd.HasParent() {
+		p.options("GLOBAL OPTIONS", cmd.InheritedFlags())
+	} else {
+		p.options("GLOBAL OPTIONS", cmd.PersistentFlags())
 	}
-	// The list of other pages stands last.
-	before, after, found := bytes.Cut(page.Bytes(), []byte(".SH SEE ALSO"))
-	out := append(bytes.TrimRight(before, "\n"), '\n')
-	out = append(out, more.String()...)
-	if found {
-		out = append(append(out, ".SH SEE ALSO"...), after...)
-	}
-	return out, nil
+	p.examples(cmd.Example)
+	p.section(exitStatus())
+	p.section(environment())
+	p.section(files())
+	p.seeAlso(cmd, subs)
+	return p.b.String()
 }
 
-// roff writes a section in the language of man(7).
-func (s section) roff(w *strings.Builder) {
-	fmt.Fprintf(w, ".SH %s\n", s.title)
-	if s.intro != "" {
-		fmt.Fprintf(w, ".PP\n%s\n", escapeRoff(s.intro))
+func commandList(title, group string, subs []*cobra.Command) section {
+	s := section{title: strings.ToUpper(strings.TrimSuffix(title, ":"))}
+	for _, sub := range subs {
+		if sub.GroupID == group {
+			s.entries = append(s.entries, entry{sub.Use, sub.Short})
+		}
 	}
-	for _, e := range s.entries {
-		fmt.Fprintf(w, ".TP\n\\fB%s\\fP\n%s\n", escapeRoff(e.term), escapeRoff(e.text))
-	}
-}
-
-// escapeRoff keeps text from being taken for a request or an escape; "\-" is a
-// hyphen that can be copied.
-func escapeRoff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
-	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {
-		text = `\&` + text
-	}
-	return text
+	return s
 }
