@@ -33,7 +33,8 @@ type fake struct {
 	jobs    map[int64]client.Job
 	events  []string // the frames of all events; their ids count from 1
 	news    chan struct{}
-	asked   []string // method, path and body of each request
+	streams chan struct{} // one for each stream of events that was opened
+	asked   []string      // method, path and body of each request
 }
 
 func newFake(t *testing.T, servers ...client.Server) *fake {
@@ -44,7 +45,7 @@ func newFake(t *testing.T, servers ...client.Server) *fake {
 	}
 	f := &fake{
 		t: t, socket: filepath.Join(dir, "s"), mux: http.NewServeMux(), servers: servers,
-		jobs: map[int64]client.Job{}, news: make(chan struct{}),
+		jobs: map[int64]client.Job{}, news: make(chan struct{}), streams: make(chan struct{}, 100),
 	}
 	f.mux.HandleFunc("GET /v1/servers", func(w http.ResponseWriter, _ *http.Request) {
 		f.mu.Lock()
@@ -146,6 +147,7 @@ func (f *fake) job(job client.Job) client.Job {
 }
 
 func (f *fake) serveEvents(w http.ResponseWriter, r *http.Request) {
+	f.streams <- struct{}{}
 	f.mu.Lock()
 	at := len(f.events)
 	f.mu.Unlock()
