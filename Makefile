@@ -48,7 +48,7 @@ deb: build ## The Debian package, in dist/
 	gzip -9n dist/stage/man/man*/*
 	deploy/debian/licences.sh ./cmd/... | gzip -9n >dist/stage/licences.gz
 	find dist/stage -exec touch --no-dereference --date=@$(SOURCE_DATE_EPOCH) {} +
-	STAGE=dist/stage VERSION='$(VERSION)' DEB_ARCH=$(DEB_ARCH) \
+	VERSION='$(VERSION)' DEB_ARCH=$(DEB_ARCH) \
 		$(GO) tool -modfile=tools/go.mod nfpm package --config deploy/debian/nfpm.yaml --packager deb --target $(DEB)
 	rm -rf dist/stage
 	@echo $(DEB)
