@@ -56,7 +56,7 @@ type Logs interface {
 // the last one; Close ends the stream and may be called from another goroutine.
 type LogStream interface {
 	Next(ctx context.Context) (journal.Entry, error)
-	Close() error
+	Close()
 }
 
 // Journal is the system's journal as Logs.

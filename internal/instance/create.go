@@ -113,7 +113,7 @@ func (t *Tree) rewrite(instances *os.Root, s Settings) error {
 		return server.Errorf(server.CodeInstanceFiles, "%s holds the files of another server (id %d, not %d); adopt it, or move it away", dir.Name(), old.ID, s.ID)
 	}
 	if err := dir.Chmod(".", 0o700); err != nil {
-		return err
+		return in(dir, err)
 	}
 	if s.Layer, err = nextLayer(dir); err != nil {
 		return err
@@ -274,7 +274,7 @@ func (t *Tree) makeRuntimeDir(dir *os.Root, d dirMode, fresh bool) error {
 		return t.makeDir(dir, d.name, d.mode)
 	}
 	if err != nil {
-		return err
+		return in(dir, err)
 	}
 	if !info.IsDir() {
 		return server.Errorf(server.CodeInstanceFiles, "%s is not a directory (%s); move it away", joined(dir, d.name), kind(info.Mode()))

@@ -30,11 +30,15 @@ func New(path string, args ...string) *Reader { return &Reader{path: path, args:
 
 // Query chooses entries of one unit, oldest first.
 type Query struct {
-	Unit       string
-	Lines      int       // only the last so many; 0: all; below 0: none of those there, for Follow
-	Since      time.Time // only from then on; zero: from the beginning
-	Follow     bool      // go on with what is written later
-	Invocation string    // only of this run of the unit, 32 hex digits; empty: of all
+	Unit   string
+	Lines  int       // only the last so many; 0: all; below 0: none of those there, for Follow
+	Since  time.Time // only from then on; zero: from the beginning
+	Follow bool      // go on with what is written later
+
+	// Invocation leaves only one run of the unit, 32 hex digits; empty: all.
+	// What a process wrote right before it ended can be missing then: journald
+	// looks the run up when it reads a line, and may find the process gone.
+	Invocation string
 }
 
 func (q Query) args() ([]string, error) {

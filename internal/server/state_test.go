@@ -43,13 +43,16 @@ func TestDeriveState(t *testing.T) {
 		{server.Unit{Active: "inactive", Sub: "dead", Load: "loaded"}, server.StateStopped},
 		{server.Unit{Active: "inactive", Sub: "dead-resources-pinned", Load: "loaded"}, server.StateStopped},
 		{server.Unit{Active: "inactive", Sub: "dead", Load: "masked"}, server.StateStopped},
-		{server.Unit{Active: "inactive", Sub: "dead", Load: "loaded", Job: 7}, server.StateStarting},
+		{server.Unit{Active: "inactive", Sub: "dead", Load: "loaded", Job: 7, JobType: "start"}, server.StateStarting},
+		{server.Unit{Active: "inactive", Sub: "dead", Load: "loaded", Job: 7, JobType: "restart"}, server.StateStarting},
+		{server.Unit{Active: "inactive", Sub: "dead", Load: "loaded", Job: 7, JobType: "stop"}, server.StateStopped},
+		{server.Unit{Active: "inactive", Sub: "dead", Load: "loaded", Job: 7}, server.StateStopped},
 		{server.Unit{Active: "inactive", Sub: "dead", Load: "not-found"}, server.StateUnknown},
 		{server.Unit{Active: "inactive", Sub: "dead", Load: "bad-setting"}, server.StateUnknown},
 		{server.Unit{Active: "inactive", Sub: "dead", Load: "error"}, server.StateUnknown},
 		{server.Unit{Active: "maintenance", Sub: "cleaning", Load: "loaded"}, server.StateStopped},
 		{server.Unit{Active: "failed", Sub: "failed", Load: "loaded"}, server.StateFailed},
-		{server.Unit{Active: "failed", Sub: "failed", Load: "loaded", Job: 7}, server.StateStarting},
+		{server.Unit{Active: "failed", Sub: "failed", Load: "loaded", Job: 7, JobType: "start"}, server.StateStarting},
 		{server.Unit{Active: "levitating", Sub: "up"}, server.StateUnknown},
 	}
 	for _, tt := range tests {

@@ -68,10 +68,8 @@ func EnsureBase(ctx context.Context, release Release, progress io.Writer) (strin
 }
 
 func ensureBase(ctx context.Context, cache string, release Release, progress io.Writer) (string, error) {
-	command := recipe(release)
-	key := sha256.Sum256([]byte(strings.Join(command, "\x00")))
-	parent := filepath.Join(cache, "base")
-	dir := filepath.Join(parent, fmt.Sprintf("%s-%x", release, key[:6]))
+	command, dir := recipe(release), baseDir(cache, release)
+	parent := filepath.Dir(dir)
 	if exists(dir) {
 		return dir, nil
 	}
@@ -99,6 +97,12 @@ func ensureBase(ctx context.Context, cache string, release Release, progress io.
 	}
 	fmt.Fprintf(progress, "built the Debian %s base tree in %s\n", release, time.Since(begin).Round(time.Second))
 	return dir, nil
+}
+
+// baseDir is the place of a release's base tree by the recipe of today.
+func baseDir(cache string, release Release) string {
+	key := sha256.Sum256([]byte(strings.Join(recipe(release), "\x00")))
+	return filepath.Join(cache, "base", fmt.Sprintf("%s-%x", release, key[:6]))
 }
 
 func exists(path string) bool {

@@ -10,7 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
+
+// overlayfsMagic is the type that statfs(2) tells of an overlayfs.
+const overlayfsMagic = 0x794c7630
 
 // CacheDir is where base trees are kept and machines have their scratch trees:
 // $LEFT4MED_CACHE, or left4med below $XDG_CACHE_HOME, below $HOME/.cache, or
@@ -77,6 +81,14 @@ func newScratch(ctx context.Context, cache, cgroups string, release Release) (*s
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make a place for machines: %w", err)
 	}
+	var fileSystem syscall.Statfs_t
+	if err := syscall.Statfs(parent, &fileSystem); err != nil {
+		return nil, fmt.Errorf("cannot make a place for machines: %w", err)
+	}
+	if fileSystem.Type == overlayfsMagic {
+		return nil, fmt.Errorf("%s is on an overlayfs, which cannot carry another one's upper layer: "+
+			"set LEFT4MED_CACHE to a directory on a plain file system", cache)
+	}
 	// Without it, another process could take our directory for an abandoned one
 	// before its lock is ours.
 	guard, err := lock(ctx, filepath.Join(parent, ".lock"))
@@ -84,7 +96,7 @@ func newScratch(ctx context.Context, cache, cgroups string, release Release) (*s
 		return nil, err
 	}
 	defer guard.Close()
-	if err := sweep(parent, cgroups); err != nil {
+	if err := sweep(ctx, parent, cgroups); err != nil {
 		return nil, err
 	}
 
@@ -103,7 +115,7 @@ func newScratch(ctx context.Context, cache, cgroups string, release Release) (*s
 
 // sweep removes what supervisors that were killed could not. Their mounts went
 // with their namespaces.
-func sweep(parent, cgroups string) error {
+func sweep(ctx context.Context, parent, cgroups string) error {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return fmt.Errorf("cannot look for left-over machines: %w", err)
@@ -124,7 +136,9 @@ func sweep(parent, cgroups string) error {
 				continue // alive
 			}
 		}
-		if err := removeCgroup(cgroupOf(cgroups, entry.Name())); err != nil {
+		// The lock goes a moment before the last process does; the cgroup goes
+		// after it, and then nothing writes to the tree any more.
+		if err := removeCgroup(ctx, cgroupOf(cgroups, entry.Name())); err != nil {
 			return fmt.Errorf("cannot remove a left-over machine's cgroup: %w", err)
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -136,8 +150,10 @@ func sweep(parent, cgroups string) error {
 
 func cgroupOf(root, machine string) string { return filepath.Join(root, "left4med-"+machine) }
 
-// removeCgroup removes an empty tree of cgroups, the innermost first.
-func removeCgroup(dir string) error {
+// removeCgroup removes a tree of cgroups, the innermost first, and kills what
+// is still in it. The kernel refuses while the last of the killed has not quite
+// left, which it tells nobody: hence the short, bounded retry.
+func removeCgroup(ctx context.Context, dir string) error {
 	var dirs []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -148,12 +164,30 @@ func removeCgroup(dir string) error {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	for i := len(dirs) - 1; i >= 0; i-- {
-		if err := os.Remove(dirs[i]); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err != nil {
+		return err
+	}
+	ctx, cancel := bounded(ctx, 10*time.Second)
+	defer cancel()
+	for i := len(dirs) - 1; i >= 0; {
+		err := os.Remove(dirs[i])
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			i--
+			continue
+		}
+		if !errors.Is(err, syscall.EBUSY) {
 			return err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.Join(err, context.Cause(ctx))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -37,6 +38,9 @@ func checkHost(programs []program) error {
 		}
 	}
 	if len(names) > 0 {
+		slices.Sort(names)
+		slices.Sort(pkgs)
+		names, pkgs = slices.Compact(names), slices.Compact(pkgs)
 		return fmt.Errorf("not on this host: %s; install with: apt-get install %s",
 			strings.Join(names, ", "), strings.Join(pkgs, " "))
 	}

@@ -194,7 +194,7 @@ func (m *Machine) Close() error {
 	m.notify.Close()
 	m.readers.Wait()
 	if m.goneErr != nil {
-		return fmt.Errorf("cannot clear away machine %s: %w\n%s", m.scratch.name, m.goneErr, m.Console())
+		return m.failed("clear away", m.goneErr)
 	}
 	return nil
 }
@@ -202,10 +202,12 @@ func (m *Machine) Close() error {
 // Start switches a machine on that is off, and waits until it is booted.
 func (m *Machine) Start(ctx context.Context) error {
 	m.update(func(p *power) { p.off, p.ready = false, false })
-	if _, err := io.WriteString(m.control, "boot\n"); err != nil {
-		return m.failed("switch on", err)
+	// A supervisor that has ended cannot be told; waiting for it says why.
+	_, tellErr := io.WriteString(m.control, "boot\n")
+	if err := m.WaitBooted(ctx); err != nil {
+		return errors.Join(err, tellErr)
 	}
-	return m.WaitBooted(ctx)
+	return nil
 }
 
 // WaitBooted waits until the start-up of the machine, which may just be booting

@@ -52,7 +52,7 @@ func (m *Machine) wait(ctx context.Context, done func(power) (bool, error)) erro
 		select {
 		case <-changed:
 		case <-m.gone:
-			return fmt.Errorf("its supervisor has ended: %w", m.goneErr)
+			return fmt.Errorf("its supervisor has ended (%v)", m.keeper.ProcessState)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

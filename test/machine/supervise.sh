@@ -20,6 +20,7 @@ role=$1 scratch=$2 base=$3 cgroup=$4 name=$5 notify=$6
 cd "$scratch"
 
 keep() {
+	trap tidy EXIT
 	mount --make-rprivate /
 	# Relative paths: commas and colons in a cache's path mean something to mount.
 	mount --bind "$base" lower
@@ -31,14 +32,31 @@ keep() {
 
 	mkdir "$cgroup" "$cgroup/control"
 	echo 0 >"$cgroup/control/cgroup.procs"
+	# What the host hands down we hand down.
+	for controller in $(cat "$cgroup/cgroup.controllers"); do
+		echo "+$controller" >"$cgroup/cgroup.subtree_control" || true
+	done
 
-	status=0
 	unshare --mount-proc --pid --fork --kill-child \
-		sh supervise.sh serve "$scratch" "$base" "$cgroup" "$name" "$notify" || status=$?
+		sh supervise.sh serve "$scratch" "$base" "$cgroup" "$name" "$notify"
+}
 
-	echo 0 >"${cgroup%/*}/cgroup.procs"
-	find "$cgroup" -depth -type d -exec rmdir {} + || status=1
-	umount root lower || status=1
+# tidy removes the traces of the machine and keeps the status that led here.
+tidy() {
+	status=$?
+	if [ -d "$cgroup" ]; then
+		echo 0 >"${cgroup%/*}/cgroup.procs"
+		# The kernel refuses while the last of the killed has not quite left.
+		tries=0
+		until find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null; do
+			tries=$((tries + 1))
+			[ "$tries" -lt 500 ] || { echo "supervise.sh: cannot remove $cgroup" >&2; status=1; break; }
+			sleep 0.02
+		done
+	fi
+	for mounted in root lower; do
+		! mountpoint --quiet "$mounted" || umount "$mounted" || status=1
+	done
 	cd /
 	rm -rf "$scratch" || status=1
 	exit "$status"
@@ -69,8 +87,10 @@ run() {
 # IPAddressDeny= and SocketBindDeny=; without them it ignores both in silence.
 start() (
 	# A cgroup of its own: nspawn puts the payload below the one it runs in, and
-	# two systemds that share one would fight over the same units' cgroups.
-	echo 0 >"$cgroup/cgroup.procs"
+	# two systemds that share one would fight over the same units' cgroups. A new
+	# one for each boot: what the last one left may hold controllers, and then
+	# the kernel lets no process in.
+	place=$(mktemp -d "$cgroup/boot-XXXXXX") && echo 0 >"$place/cgroup.procs" || exit 1
 	exec 3>&-
 	NOTIFY_SOCKET=$notify SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn \
 		--quiet --directory=root --machine="$name" --bind=/run/varlib:/var/lib \
