@@ -122,7 +122,6 @@ const (
 	CodeNotInstalled       = server.CodeNotInstalled
 	CodeInstanceFiles      = server.CodeInstanceFiles
 	CodeJobsDisabled       = server.CodeJobsDisabled
-	CodeResyncDisabled     = server.CodeResyncDisabled
 	CodeJobFailed          = server.CodeJobFailed
 	CodeJobFinished        = server.CodeJobFinished
 	CodeOvertaken          = server.CodeOvertaken
