@@ -87,6 +87,7 @@ type handler struct {
 	now       func() time.Time
 	heartbeat func() (<-chan time.Time, func())
 	followers *quota
+	timeouts  timeouts
 
 	mux     *http.ServeMux
 	huma    huma.API
@@ -103,6 +104,7 @@ func newHandler(o Options) *handler {
 		backend: o.Backend, gate: o.Gate, accounts: o.Accounts, journal: o.Journal, log: o.Log,
 		now: o.Now, heartbeat: o.Heartbeat,
 		followers: newQuota(o.Followers.or(Limit{Total: 64, PerUID: 16})),
+		timeouts:  timeouts{body: bodyTimeout, write: writeTimeout},
 		mux:       http.NewServeMux(),
 	}
 	if h.now == nil {

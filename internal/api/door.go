@@ -122,7 +122,7 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 	named := strings.Contains(rt.path, "{name}")
 	return func(w http.ResponseWriter, r *http.Request) {
 		peer, _ := authz.PeerFrom(r.Context()) // there is one: see admit
-		c := &call{peer: peer, interactive: r.Header.Get("X-Allow-Interaction") == "true"}
+		c := &call{peer: peer, interactive: r.Header.Get(allowInteraction) == "true"}
 		var err error
 		if named {
 			c.server, err = server.ParseName(r.PathValue("name"))
@@ -143,10 +143,10 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 			return
 		}
 		if params["wait"] {
-			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWait + writeTimeout))
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWait + h.timeouts.write))
 		}
 		if r.ContentLength != 0 {
-			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: h.timeouts.body}
 		}
 		next(w, r, c)
 	}

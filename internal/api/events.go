@@ -21,7 +21,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request, c *call) {
 	inspect := h.gate.CanInspect(ctx, c.peer)
 	watcher := h.backend.Watch(after, resume) // before the headers: from then on nothing is lost
 
-	s, err := openStream(w, eventStream)
+	s, err := h.openStream(w, eventStream)
 	if err != nil || r.Method == http.MethodHead {
 		return
 	}

@@ -64,7 +64,7 @@ func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Re
 		h.refuse(w, r, err)
 		return
 	}
-	s, openErr := openStream(w, jsonLines)
+	s, openErr := h.openStream(w, jsonLines)
 	if openErr != nil || err != nil || r.Method == http.MethodHead {
 		return
 	}
@@ -89,7 +89,7 @@ func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Re
 // follow writes lines as they come, until the client leaves. It ends with an
 // event "failed" when the log itself ends.
 func (h *handler) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, lines journal.Stream) {
-	s, err := openStream(w, eventStream)
+	s, err := h.openStream(w, eventStream)
 	if err != nil || r.Method == http.MethodHead {
 		return
 	}
