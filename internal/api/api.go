@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -144,5 +143,6 @@ func (h *handler) encodeSpec() []byte {
 
 // shown makes a piece of what a client sent safe to show, cut to max runes.
 func shown(s string, max int) string {
-	return strings.Trim(server.Quote(s, max), `"`)
+	quoted := server.Quote(s, max)
+	return quoted[1 : len(quoted)-1]
 }

@@ -22,7 +22,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 		return
 	}
-	if err := plainPath(r.URL.Path); err != nil {
+	if err := plainPath(r.URL.EscapedPath()); err != nil {
 		h.refuse(w, r, err)
 		return
 	}
@@ -60,7 +60,8 @@ func (h *handler) survive(r *http.Request) {
 const serversPath = "/v1/servers/"
 
 // plainPath refuses paths with empty, "." and ".." parts, which ServeMux would
-// rewrite: what a client names must be what it gets.
+// rewrite: what a client names must be what it gets. p is still escaped, as
+// ServeMux looks at it.
 func plainPath(p string) error {
 	clean := path.Clean(p)
 	if p == clean || p == clean+"/" && p != serversPath && clean != "/" {
@@ -68,6 +69,9 @@ func plainPath(p string) error {
 	}
 	if rest, ok := strings.CutPrefix(p, serversPath); ok {
 		name, _, _ := strings.Cut(rest, "/")
+		if plain, err := url.PathUnescape(name); err == nil {
+			name = plain
+		}
 		if _, err := server.ParseName(name); err != nil {
 			return err
 		}

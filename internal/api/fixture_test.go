@@ -267,6 +267,7 @@ type fixture struct {
 	socket  string
 	tick    chan time.Time
 	log     *lockedBuffer
+	closed  chan string // the addresses of clients whose connections were closed
 
 	mu    sync.Mutex
 	peers map[string]authz.Peer // by the address that the client bound
@@ -312,7 +313,7 @@ func newFixture(t testing.TB, s settings) *fixture {
 	t.Helper()
 	f := &fixture{
 		t: t, backend: newFakeBackend(), logs: newFakeLogs(), served: make(chan error, 1),
-		tick: make(chan time.Time), log: &lockedBuffer{}, peers: map[string]authz.Peer{},
+		closed: make(chan string, 1000), tick: make(chan time.Time), log: &lockedBuffer{}, peers: map[string]authz.Peer{},
 	}
 	accounts := newAccounts(t)
 	f.handler = api.New(api.Options{
@@ -342,9 +343,36 @@ func newFixture(t testing.TB, s settings) *fixture {
 	if err := os.Chmod(f.socket, 0o666); err != nil {
 		t.Fatal(err)
 	}
+	if !s.realPeers { // the kernel is asked about a bare connection only
+		l = &notifying{l, f.closed}
+	}
 	go func() { f.served <- f.server.Serve(l) }()
 	t.Cleanup(func() { f.server.Shutdown(context.Background()) })
 	return f
+}
+
+// notifying tells when the server closes a connection.
+type notifying struct {
+	net.Listener
+	closed chan<- string
+}
+
+func (n *notifying) Accept() (net.Conn, error) {
+	c, err := n.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &notifyingConn{c, sync.OnceFunc(func() { n.closed <- c.RemoteAddr().String() })}, nil
+}
+
+type notifyingConn struct {
+	net.Conn
+	tell func()
+}
+
+func (c *notifyingConn) Close() error {
+	defer c.tell()
+	return c.Conn.Close()
 }
 
 func (f *fixture) peerOf(c net.Conn) (authz.Peer, error) {

@@ -1,6 +1,9 @@
 package api_test
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // recorder is a response without a connection.
 type recorder struct {
@@ -21,4 +24,10 @@ func (r *recorder) Write(p []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	r.body = append(r.body, p...)
 	return len(p), nil
+}
+
+// SetReadDeadline records whether there is one.
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, !t.IsZero())
+	return nil
 }
