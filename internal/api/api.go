@@ -88,10 +88,10 @@ type handler struct {
 	followers *quota
 	timeouts  timeouts
 
-	mux     *http.ServeMux
-	huma    huma.API
-	spec    []byte
-	buffers sync.Pool // of *[]byte, for answers put together from parts
+	mux    *http.ServeMux
+	huma   huma.API
+	spec   []byte
+	chunks sync.Pool // of *[]byte, for answers put together from parts
 }
 
 // New makes the handler of all routes. It answers requests whose context
@@ -112,7 +112,7 @@ func newHandler(o Options) *handler {
 	if h.heartbeat == nil {
 		h.heartbeat = everyHeartbeat
 	}
-	h.buffers.New = func() any { return new([]byte) }
+	h.chunks.New = func() any { return new([]byte) }
 	h.huma = huma.NewAPI(humaConfig(), &adapter{handler: h, routes: map[string]route{}})
 	for _, rt := range h.routes() {
 		h.register(rt)

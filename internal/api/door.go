@@ -118,7 +118,7 @@ type callKey struct{}
 func callFrom(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // guarded is a handler behind the guard.
-type guarded func(http.ResponseWriter, *http.Request, *call)
+type guarded func(http.ResponseWriter, *http.Request, call)
 
 // guard checks what all requests have in common before the route's own work:
 // the server's name, who may, and the names of the query's parameters.
@@ -126,7 +126,7 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 	named := strings.Contains(rt.path, "{name}")
 	return func(w http.ResponseWriter, r *http.Request) {
 		peer, _ := authz.PeerFrom(r.Context()) // there is one: see admit
-		c := &call{peer: peer, interactive: r.Header.Get(allowInteraction) == "true"}
+		c := call{peer: peer, interactive: r.Header.Get(allowInteraction) == "true"}
 		var err error
 		if named {
 			c.server, err = server.ParseName(r.PathValue("name"))

@@ -10,7 +10,7 @@ import (
 
 // events streams what changes. A reader keeps its own place in the feed, so
 // one that is slow holds nobody up.
-func (h *handler) events(w http.ResponseWriter, r *http.Request, c *call) {
+func (h *handler) events(w http.ResponseWriter, r *http.Request, c call) {
 	after, resume, err := lastEventID(r)
 	if err != nil {
 		h.refuse(w, r, err)

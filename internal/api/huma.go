@@ -147,8 +147,8 @@ var _ huma.Adapter = (*adapter)(nil)
 // Handle implements huma.Adapter.
 func (a *adapter) Handle(op *huma.Operation, serve func(huma.Context)) {
 	h, rt := a.handler, a.routes[op.OperationID]
-	h.mux.HandleFunc(rt.pattern(), h.guard(rt, queryParams(op), func(w http.ResponseWriter, r *http.Request, c *call) {
-		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	h.mux.HandleFunc(rt.pattern(), h.guard(rt, queryParams(op), func(w http.ResponseWriter, r *http.Request, c call) {
+		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &c))
 		ctx := &humaContext{inner: humago.NewContext(op, r, w)}
 		defer func() {
 			v := recover()

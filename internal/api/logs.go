@@ -21,7 +21,7 @@ const (
 
 // logs answers with a server's log: JSON lines, or Server-Sent Events when it
 // is followed.
-func (h *handler) logs(w http.ResponseWriter, r *http.Request, c *call) {
+func (h *handler) logs(w http.ResponseWriter, r *http.Request, c call) {
 	q, err := h.logQuery(r.URL.Query())
 	if err != nil {
 		h.refuse(w, r, err)
