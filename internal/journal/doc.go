@@ -1,2 +1,0 @@
-// Package journal reads the logs of a unit.
-package journal
