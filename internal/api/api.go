@@ -48,7 +48,28 @@ type Backend interface {
 
 // Logs reads the units' logs.
 type Logs interface {
-	Open(ctx context.Context, q journal.Query) (journal.Stream, error)
+	Open(ctx context.Context, q journal.Query) (LogStream, error)
+}
+
+// LogStream is the entries of one log, oldest first. Next returns io.EOF after
+// the last one; Close ends the stream and may be called from another goroutine.
+type LogStream interface {
+	Next(ctx context.Context) (journal.Entry, error)
+	Close()
+}
+
+// Journal is the system's journal as Logs.
+type Journal struct{ Reader *journal.Reader }
+
+var _ Logs = Journal{}
+
+// Open implements Logs.
+func (j Journal) Open(ctx context.Context, q journal.Query) (LogStream, error) {
+	s, err := j.Reader.Open(ctx, q)
+	if err != nil {
+		return nil, err // not a nil *journal.Stream in an interface
+	}
+	return s, nil
 }
 
 // Gate decides what a peer may do.

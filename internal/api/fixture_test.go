@@ -234,7 +234,7 @@ func newFakeLogs() *fakeLogs {
 	return &fakeLogs{lines: make(chan journal.Entry, 100), opened: make(chan struct{}, 100), closed: make(chan struct{}, 100)}
 }
 
-func (l *fakeLogs) Open(_ context.Context, q journal.Query) (journal.Stream, error) {
+func (l *fakeLogs) Open(_ context.Context, q journal.Query) (api.LogStream, error) {
 	l.mu.Lock()
 	l.query = q
 	l.mu.Unlock()
@@ -259,7 +259,7 @@ func (s *fakeStream) Next(ctx context.Context) (journal.Entry, error) {
 	}
 }
 
-func (s *fakeStream) Close() error { s.logs.closed <- struct{}{}; return nil }
+func (s *fakeStream) Close() { s.logs.closed <- struct{}{} }
 
 // fixture is a server on a real unix socket.
 type fixture struct {

@@ -58,7 +58,7 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request, c call) {
 
 // copyLog writes the lines there are. An error in the middle ends the
 // connection, so that the client sees that the answer is not whole.
-func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Request, lines journal.Stream) {
+func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Request, lines LogStream) {
 	first, err := lines.Next(ctx)
 	if err != nil && !errors.Is(err, io.EOF) {
 		h.refuse(w, r, err)
@@ -88,7 +88,7 @@ func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Re
 
 // follow writes lines as they come, until the client leaves. It ends with an
 // event "failed" when the log itself ends.
-func (h *handler) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, lines journal.Stream) {
+func (h *handler) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, lines LogStream) {
 	s, err := h.openStream(w, eventStream)
 	if err != nil || r.Method == http.MethodHead {
 		return
@@ -158,10 +158,9 @@ func (h *handler) brokenLog(ctx context.Context, err error) {
 	}
 }
 
-// encodeLine is one line of a log; what a game printed is escaped, so that it
-// is safe on a terminal.
+// encodeLine is one line of a log. The journal's reader has escaped what a game
+// printed.
 func encodeLine(e journal.Entry) []byte {
-	e.Message = server.Visible(e.Message)
 	b, err := json.Marshal(e)
 	if err != nil { // only a year beyond 9999 could cause it
 		b, _ = json.Marshal(journal.Entry{Priority: e.Priority, PID: e.PID, Message: e.Message, Cursor: e.Cursor})
@@ -176,7 +175,9 @@ func (h *handler) logQuery(values url.Values) (journal.Query, error) {
 		if err != nil || n < 0 || n > maxLines {
 			return q, badParameter("lines", s, "is no number of lines: 0 to 10000")
 		}
-		q.Lines = n
+		if q.Lines = n; n == 0 {
+			q.Lines = -1 // 0 would mean all
+		}
 	}
 	if s := values.Get("follow"); s != "" {
 		follow, err := strconv.ParseBool(s)

@@ -88,8 +88,6 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusServiceUnavailable, "The unit template is missing"}
 	case server.CodeJobsDisabled:
 		return kind{http.StatusServiceUnavailable, "Jobs are switched off"}
-	case server.CodeResyncDisabled:
-		return kind{http.StatusServiceUnavailable, "The resync is switched off"}
 	case server.CodeStorage:
 		return kind{http.StatusServiceUnavailable, "The database cannot be written"}
 	case server.CodeShuttingDown:

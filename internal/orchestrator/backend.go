@@ -1,10 +1,6 @@
 package orchestrator
 
-import (
-	"time"
-
-	"github.com/left4med/left4med/internal/server"
-)
+import "github.com/left4med/left4med/internal/server"
 
 // Refusal says why one server of a request over many was left out.
 type Refusal struct {
@@ -20,56 +16,13 @@ type JobFilter struct {
 	Limit  int             // at most so many; 0: 100
 }
 
-// Health is what the daemon knows of itself.
-type Health struct {
-	Status    string        `json:"status" enum:"ok,degraded" doc:"degraded when a check failed."`
-	Version   string        `json:"version"`
-	Host      string        `json:"host"`
-	StartedAt time.Time     `json:"started_at"`
-	Servers   int           `json:"servers"`
-	Systemd   SystemdHealth `json:"systemd"`
-	Resync    ResyncHealth  `json:"resync"`
-	Jobs      JobsHealth    `json:"jobs"`
-	Database  DBHealth      `json:"database"`
-	Checks    []Check       `json:"checks" doc:"What was looked at on this host, what was found, and the cure."`
-}
-
-// SystemdHealth is the state of the link to systemd.
-type SystemdHealth struct {
-	Connected  bool      `json:"connected"`
-	Since      time.Time `json:"since,omitzero" doc:"Since when it is so."`
-	Version    string    `json:"version,omitempty"`
-	Reconnects uint64    `json:"reconnects"`
-	Error      string    `json:"error,omitempty"`
-}
-
-// ResyncHealth is when all servers were last checked against systemd.
-type ResyncHealth struct {
-	Enabled         bool      `json:"enabled"`
-	IntervalSeconds float64   `json:"interval_seconds"`
-	LastAt          time.Time `json:"last_at,omitzero"`
-	LastMillis      float64   `json:"last_ms"`
-	Error           string    `json:"error,omitempty" doc:"Why the last one failed."`
-}
-
-// JobsHealth says whether jobs are accepted.
-type JobsHealth struct {
-	Enabled bool `json:"enabled"`
-	Active  int  `json:"active" doc:"Queued or running."`
-}
-
-// DBHealth is the state of the database.
-type DBHealth struct {
-	OK     bool   `json:"ok"`
-	Path   string `json:"path"`
-	Schema int    `json:"schema"`
-	Error  string `json:"error,omitempty"`
-}
-
-// Check is one thing that was looked at on this host.
-type Check struct {
-	Name  string `json:"name"`
-	OK    bool   `json:"ok"`
-	Found string `json:"found"`
-	Cure  string `json:"cure,omitempty" doc:"The command or step that mends it."`
-}
+// What the daemon knows of itself is part of the domain, so that clients can
+// read it without this package.
+type (
+	Health        = server.Health
+	SystemdHealth = server.SystemdHealth
+	ResyncHealth  = server.ResyncHealth
+	JobsHealth    = server.JobsHealth
+	DBHealth      = server.DBHealth
+	Check         = server.Check
+)

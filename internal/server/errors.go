@@ -28,7 +28,6 @@ const (
 	CodeNotInstalled       Code = "game-not-installed"
 	CodeInstanceFiles      Code = "instance-files"
 	CodeJobsDisabled       Code = "jobs-disabled"
-	CodeResyncDisabled     Code = "resync-disabled"
 	CodeJobFailed          Code = "job-failed"
 	CodeJobFinished        Code = "job-finished"
 	CodeOvertaken          Code = "overtaken"

@@ -24,8 +24,11 @@ const (
 	// ListUnitsByPatterns.
 	UnitPattern = "left4me-server@*.service"
 
-	unitPrefix = "left4me-server@"
-	unitSuffix = ".service"
+	unitPrefix    = "left4me-server@"
+	overlayPrefix = "left4me-overlay@"
+	upperPrefix   = "left4me-upper@"
+	clearPrefix   = "left4me-clear@"
+	unitSuffix    = ".service"
 )
 
 // ParseName checks s against the rule for names. The error has code
@@ -63,11 +66,30 @@ func nameError(s, why string) *Error {
 func (n Name) Unit() string { return unitPrefix + string(n) + unitSuffix }
 
 // OverlayUnit is the unit that mounts the server's tree.
-func (n Name) OverlayUnit() string { return "left4me-overlay@" + string(n) + unitSuffix }
+func (n Name) OverlayUnit() string { return overlayPrefix + string(n) + unitSuffix }
+
+// UpperUnit is the unit that makes the server's upper layer ready for the mount.
+func (n Name) UpperUnit() string { return upperPrefix + string(n) + unitSuffix }
 
 // ClearUnit is the unit that empties the upper layer of a removed server with
 // that server's own uid.
-func (n Name) ClearUnit() string { return "left4me-clear@" + string(n) + unitSuffix }
+func (n Name) ClearUnit() string { return clearPrefix + string(n) + unitSuffix }
+
+// Helper says whether unit is one of those that serve a server: its overlay,
+// its upper layer, or the removal of that.
+func Helper(unit string) bool {
+	instance, ok := strings.CutSuffix(unit, unitSuffix)
+	if !ok {
+		return false
+	}
+	for _, prefix := range []string{overlayPrefix, upperPrefix, clearPrefix} {
+		if name, ok := strings.CutPrefix(instance, prefix); ok {
+			_, err := ParseName(name)
+			return err == nil
+		}
+	}
+	return false
+}
 
 // Instance takes the instance part out of a unit name of our template, as
 // systemd spells it (it may break the rule for names: then the unit is an

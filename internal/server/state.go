@@ -45,6 +45,7 @@ type Unit struct {
 	MainPID      uint32    // Service.MainPID, 0 when there is no process
 	Restarts     uint32    // Service.NRestarts
 	Job          uint32    // id of the systemd job queued for the unit, 0 when there is none
+	JobType      string    // start, stop, restart …; empty when there is none or it is not known yet
 	InvocationID string    // 32 hex digits, empty when the unit never ran
 	Since        time.Time // StateChangeTimestamp, zero when unknown
 }
@@ -77,7 +78,7 @@ func DeriveState(u Unit) State {
 		switch {
 		case restartPending(u.Sub):
 			return StateRestarting
-		case u.Job != 0:
+		case startQueued(u):
 			return StateStarting
 		}
 		return StateFailed
@@ -89,7 +90,7 @@ func inactiveState(u Unit) State {
 	switch {
 	case restartPending(u.Sub):
 		return StateRestarting
-	case u.Job != 0: // a job on an inactive unit is about to start it
+	case startQueued(u):
 		return StateStarting
 	}
 	switch u.Load {
@@ -106,6 +107,16 @@ func restartPending(sub string) bool {
 	switch sub {
 	case "failed-before-auto-restart", "dead-before-auto-restart", "auto-restart", "auto-restart-queued":
 		return true
+	}
+	return false
+}
+
+// startQueued says whether systemd has the unit's start before it, as at boot
+// while a server waits for the network.
+func startQueued(u Unit) bool {
+	switch u.JobType {
+	case "start", "restart", "try-restart", "reload-or-start": // job_type_table in systemd's src/core/job.c
+		return u.Job != 0
 	}
 	return false
 }

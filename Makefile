@@ -1,0 +1,106 @@
+# What the targets do: make help
+
+# Shells of CI may come without HOME, which Go needs for its caches.
+ifndef HOME
+export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
+endif
+export PATH := $(PATH):/usr/local/go/bin
+export GO ?= go
+
+VERSION ?= $(shell deploy/debian/version.sh)
+DEB_ARCH = $(shell $(GO) env GOARCH)
+DEB = dist/left4med_$(VERSION)_$(DEB_ARCH).deb
+# Every file of the package has the time of the commit: the same source gives
+# the same package.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+LDFLAGS = -s -w -X main.version=$(VERSION)
+# SQLite is C. Linked statically, one binary starts on every Debian: one linked
+# against the libc of 13 does not start on 12.
+CGO_TAGS = sqlite_omit_load_extension,osusergo,netgo
+CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
+
+# Tests that boot machines, and are run one package at a time.
+E2E = ./test/machine/... ./test/e2e/...
+UNIT = $(shell $(GO) list ./... | grep -v -e /test/machine -e /test/e2e -e /test/demo -e /bench)
+
+.PHONY: help
+help: ## Show this
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: build
+build: need-go deps-build ## The programs, in bin/
+	CGO_ENABLED=1 $(GO) build -trimpath -tags $(CGO_TAGS) -ldflags '$(CGO_LDFLAGS)' -o bin/ ./cmd/left4med
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/l4d2ctl ./cmd/left4me-upper
+	@for program in left4med l4d2ctl left4me-upper; do \
+		if readelf --program-headers bin/$$program | grep -q INTERP; then \
+			echo "bin/$$program is not static: it would start on this release of Debian alone" >&2; exit 1; fi; done
+
+.PHONY: deb
+deb: build ## The Debian package, in dist/
+	rm -rf dist/stage
+	umask 022 && mkdir -p dist/stage/bin dist/stage/completion dist/stage/man/man1 dist/stage/man/man5 dist/stage/man/man8
+	cp bin/left4med bin/l4d2ctl bin/left4me-upper dist/stage/bin/
+	for shell in bash zsh fish; do bin/l4d2ctl completion $$shell >dist/stage/completion/$$shell || exit; done
+	bin/l4d2ctl man dist/stage/man/man1
+	cp deploy/man/*.5 dist/stage/man/man5/
+	cp deploy/man/*.8 dist/stage/man/man8/
+	gzip -9n dist/stage/man/man*/*
+	deploy/debian/licences.sh ./cmd/... | gzip -9n >dist/stage/licences.gz
+	find dist/stage -exec touch --no-dereference --date=@$(SOURCE_DATE_EPOCH) {} +
+	VERSION='$(VERSION)' DEB_ARCH=$(DEB_ARCH) \
+		$(GO) tool -modfile=tools/go.mod nfpm package --config deploy/debian/nfpm.yaml --packager deb --target $(DEB)
+	rm -rf dist/stage
+	@echo $(DEB)
+
+.PHONY: install
+install: deb ## Build the package and install it on this host, as root
+	@test "$$(id -u)" = 0 || { echo "Installing needs root: sudo make install" >&2; exit 1; }
+	@echo "Installing $(DEB) on this host. Running games are not touched."
+	apt-get install --yes --reinstall --allow-downgrades ./$(DEB)
+
+.PHONY: test
+test: test-unit test-e2e ## All tests: test-unit, then test-e2e
+
+.PHONY: test-unit
+test-unit: need-go deps-build ## Tests that need no machine, with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(UNIT)
+
+.PHONY: test-e2e
+test-e2e: deb base ## Tests on real Debian machines, as root
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -p 1 -parallel 2 -timeout 14m $(E2E)
+
+.PHONY: lint
+lint: need-go deps-build ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+		test -z "$$unformatted" || { echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+
+.PHONY: demo
+demo: deb base ## The main job, to watch, on a throw-away Debian, as root
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) run ./test/demo
+
+.PHONY: bench
+bench: deb base ## Measurements against what left4med replaces, as root
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -timeout 30m -run '^$$' -bench . ./bench
+
+.PHONY: base
+base: need-go deps-machine ## The trees that test machines stand on, cached outside the repository
+	$(GO) run ./test/machine/cmd/base
+
+.PHONY: clean
+clean: ## Remove what was built here (the caches stay)
+	rm -rf bin dist
+
+.PHONY: need-go
+need-go:
+	@tools/need-go.sh
+
+.PHONY: deps-build
+deps-build:
+	@tools/deps.sh gcc libc6-dev binutils
+
+.PHONY: deps-machine
+deps-machine:
+	@tools/deps.sh mmdebstrap systemd-container util-linux mount

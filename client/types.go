@@ -1,0 +1,220 @@
+package client
+
+import (
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+)
+
+// The domain's types, as the API speaks them.
+type (
+	Name        = server.Name
+	Server      = server.Server
+	State       = server.State
+	Desired     = server.Desired
+	Drift       = server.Drift
+	Phase       = server.Phase
+	Observer    = server.Observer
+	Config      = server.Config
+	ConfigPatch = server.ConfigPatch
+	Heal        = server.Heal
+	Job         = server.Job
+	JobKind     = server.JobKind
+	JobState    = server.JobState
+	JobError    = server.JobError
+	Progress    = server.Progress
+	Requester   = server.Requester
+	Via         = server.Via
+	Code        = server.Code
+
+	Health        = server.Health
+	SystemdHealth = server.SystemdHealth
+	ResyncHealth  = server.ResyncHealth
+	JobsHealth    = server.JobsHealth
+	DBHealth      = server.DBHealth
+	Check         = server.Check
+)
+
+// The states of a server.
+const (
+	StateRunning    = server.StateRunning
+	StateStarting   = server.StateStarting
+	StateRestarting = server.StateRestarting
+	StateStopping   = server.StateStopping
+	StateStopped    = server.StateStopped
+	StateFailed     = server.StateFailed
+	StateUnknown    = server.StateUnknown
+)
+
+// The two intents.
+const (
+	DesiredRunning = server.DesiredRunning
+	DesiredStopped = server.DesiredStopped
+)
+
+// The kinds of drift.
+const (
+	DriftMasked     = server.DriftMasked
+	DriftMissing    = server.DriftMissing
+	DriftDown       = server.DriftDown
+	DriftFlapping   = server.DriftFlapping
+	DriftNotEnabled = server.DriftNotEnabled
+	DriftNone       = server.DriftNone
+)
+
+// The phases of a server's life.
+const (
+	PhaseCreating = server.PhaseCreating
+	PhaseReady    = server.PhaseReady
+	PhaseDeleting = server.PhaseDeleting
+)
+
+// The wishes for healing.
+const (
+	HealOff    = server.HealOff
+	HealFailed = server.HealFailed
+	HealAlways = server.HealAlways
+)
+
+// The kinds of jobs.
+const (
+	JobInstall       = server.JobInstall
+	JobInitialize    = server.JobInitialize
+	JobStart         = server.JobStart
+	JobStop          = server.JobStop
+	JobRestart       = server.JobRestart
+	JobReset         = server.JobReset
+	JobDelete        = server.JobDelete
+	JobAdopt         = server.JobAdopt
+	JobDisableOrphan = server.JobDisableOrphan
+	JobBackup        = server.JobBackup
+	JobRestore       = server.JobRestore
+)
+
+// The states of a job; the last three are final.
+const (
+	JobQueued    = server.JobQueued
+	JobRunning   = server.JobRunning
+	JobSucceeded = server.JobSucceeded
+	JobFailed    = server.JobFailed
+	JobCanceled  = server.JobCanceled
+)
+
+// The codes of errors.
+const (
+	CodeInvalidRequest     = server.CodeInvalidRequest
+	CodeInvalidName        = server.CodeInvalidName
+	CodeServerNotFound     = server.CodeServerNotFound
+	CodeJobNotFound        = server.CodeJobNotFound
+	CodeNotFound           = server.CodeNotFound
+	CodeMethodNotAllowed   = server.CodeMethodNotAllowed
+	CodeNameTaken          = server.CodeNameTaken
+	CodePortTaken          = server.CodePortTaken
+	CodeNoFreePort         = server.CodeNoFreePort
+	CodeOverlayNotFound    = server.CodeOverlayNotFound
+	CodeBusy               = server.CodeBusy
+	CodeTooLarge           = server.CodeTooLarge
+	CodeTooMany            = server.CodeTooMany
+	CodeNotAuthorized      = server.CodeNotAuthorized
+	CodeSystemdUnavailable = server.CodeSystemdUnavailable
+	CodeTemplateMissing    = server.CodeTemplateMissing
+	CodeMasked             = server.CodeMasked
+	CodeNotInstalled       = server.CodeNotInstalled
+	CodeInstanceFiles      = server.CodeInstanceFiles
+	CodeJobsDisabled       = server.CodeJobsDisabled
+	CodeJobFailed          = server.CodeJobFailed
+	CodeJobFinished        = server.CodeJobFinished
+	CodeOvertaken          = server.CodeOvertaken
+	CodeStorage            = server.CodeStorage
+	CodeShuttingDown       = server.CodeShuttingDown
+	CodeInternal           = server.CodeInternal
+)
+
+// Snapshot is all servers at one moment, sorted by name.
+type Snapshot struct {
+	Servers []Server
+	EventID uint64 // where Events begins without a gap
+}
+
+// Action is what POST /v1/actions does to many servers.
+type Action string
+
+// The actions.
+const (
+	ActionStart   Action = "start"
+	ActionStop    Action = "stop"
+	ActionRestart Action = "restart"
+)
+
+// ActionResult is the answer to a request over many servers.
+type ActionResult struct {
+	Jobs    []Job     `json:"jobs"`
+	Refused []Refusal `json:"refused"`
+}
+
+// Refusal says why one server of a request over many was left out.
+type Refusal struct {
+	Server string `json:"server"`
+	Code   Code   `json:"code"`
+	Detail string `json:"detail"`
+	Job    int64  `json:"job,omitempty"` // the job in the way, for CodeBusy
+}
+
+// JobsFilter selects jobs, newest first. The zero value selects the newest ones
+// of all servers, as many as the daemon gives at once.
+type JobsFilter struct {
+	Server string   // empty: all, also of deleted servers
+	State  JobState // empty: all
+	Before int64    // only ids below; 0: from the newest
+	Limit  int      // 0: the daemon's default
+}
+
+// EventType is what an event is about. Readers ignore types they do not know.
+type EventType string
+
+// The types of events.
+const (
+	EventServer  EventType = "server"  // a server is new or changed: Event.Server
+	EventJob     EventType = "job"     // a job is new or changed: Event.Job
+	EventDeleted EventType = "deleted" // a server is gone: Event.Deleted
+	EventReset   EventType = "reset"   // events were missed: read everything again
+)
+
+// Event is one change. The field of its type is set, the others are nil.
+type Event struct {
+	ID      uint64
+	Type    EventType
+	Server  *Server
+	Job     *Job
+	Deleted *Deleted
+	Data    []byte // the JSON as it came
+}
+
+// Deleted is a server that is gone.
+type Deleted struct {
+	ID   int64 `json:"id"`
+	Name Name  `json:"name"`
+}
+
+// LogEntry is one line of a server's log. Message may hold anything a game can
+// write.
+type LogEntry struct {
+	At       time.Time `json:"at"`
+	Priority int       `json:"priority"` // syslog's: 3 error, 4 warning, 6 informational
+	PID      int       `json:"pid,omitempty"`
+	Message  string    `json:"message"`
+	Cursor   string    `json:"cursor"` // journald's name of this entry
+}
+
+// Visible returns text in a form that is safe to show to a person: control
+// characters, invalid UTF-8 and invisible characters appear escaped.
+func Visible(s string) string { return server.Visible(s) }
+
+// ParseName checks a server's name against the rule for names.
+func ParseName(s string) (Name, error) {
+	name, err := server.ParseName(s)
+	if err != nil {
+		return "", invalidName(err)
+	}
+	return name, nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/left4med/left4med/client"
+)
+
+func newDelete(a *app) *cobra.Command {
+	var yes, noWait bool
+	cmd := &cobra.Command{
+		Use:     "delete NAME…",
+		GroupID: writing,
+		Short:   "stop servers and remove them with their files",
+		Long: `Delete disables and stops servers and removes them with all of their files: their settings, and what their games have written. It cannot be undone.
+
+On a terminal each name must be typed once more. Without a terminal --yes is required.`,
+		Example: `  l4d2ctl delete versus-1
+  l4d2ctl delete --yes versus-1 versus-2`,
+		ValidArgsFunction: a.completeNames(0),
+		Args:              cobra.MinimumNArgs(1),
+		RunE: a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
+			return a.delete(ctx, c, args, yes, noWait)
+		}),
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the end of the jobs; print their numbers")
+	return cmd
+}
+
+func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, noWait bool) error {
+	chosen, err := names(args)
+	if err != nil {
+		return err
+	}
+	if !yes && !isTerminal(a.stdin) {
+		return usage(errors.New("delete asks before it removes anything, and there is no terminal to ask on: give --yes if you are sure"))
+	}
+	before, err := c.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		if err := a.confirm(ctx, before.Servers, chosen); err != nil {
+			return err
+		}
+	}
+	var b batch
+	for _, name := range chosen {
+		job, err := c.Delete(ctx, name)
+		var refused *client.Error
+		switch {
+		case err == nil:
+			b.Jobs = append(b.Jobs, *job)
+		case errors.As(err, &refused):
+			b.Refused = append(b.Refused, client.Refusal{Server: name, Code: refused.Code, Detail: refused.Error(), Job: refused.Job})
+		case len(b.Jobs) == 0:
+			return err
+		default: // the daemon went away in the middle
+			return a.leave(ctx, err, &b)
+		}
+	}
+	return a.finish(ctx, c, before.EventID, &b, noWait)
+}
+
+// confirm lets the user type the name of each server that is about to go.
+func (a *app) confirm(ctx context.Context, servers []client.Server, chosen []string) error {
+	answers := bufio.NewReader(a.stdin)
+	paint := a.paint(a.stderr)
+	for _, name := range chosen {
+		for i := range servers {
+			if s := &servers[i]; string(s.Name) == name {
+				fmt.Fprintf(a.stderr, "%s is %s. Deleting it removes all of its files and cannot be undone.\nType its name to delete it: ",
+					paint.text(bold, name), paint.text(stateStyle(s.State), string(s.State)))
+				answer, err := readLine(ctx, answers)
+				if err != nil {
+					return err
+				}
+				if strings.TrimSpace(answer) != name {
+					return errors.New("this is not its name: nothing was deleted")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// readLine reads a line, or gives up when ctx ends; what is read then is lost.
+func readLine(ctx context.Context, r *bufio.Reader) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := r.ReadString('\n')
+		read <- line{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	case l := <-read:
+		if l.err != nil && l.text == "" {
+			return "", errors.New("no answer: nothing was deleted")
+		}
+		return l.text, nil
+	}
+}

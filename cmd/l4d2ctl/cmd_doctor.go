@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/left4med/left4med/client"
+)
+
+func newDoctor(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "doctor",
+		GroupID: reading,
+		Short:   "say what is wrong on this host, and what to do",
+		Long: `Doctor asks left4med to examine the host and itself, and prints what was found and what cures it. When left4med cannot be reached, doctor looks for the reason by itself, as far as the user who runs it can see.
+
+It ends with 0 when all is well, with 1 when left4med answers and something is wrong, and with 5 when left4med cannot be reached.`,
+		Example:           `  l4d2ctl doctor`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: nothing,
+		RunE:              a.does(readLimit, a.doctor),
+	}
+}
+
+// diagnosis is what doctor prints with --json.
+type diagnosis struct {
+	Reachable bool           `json:"reachable"`
+	Health    *client.Health `json:"health"`
+	Checks    []client.Check `json:"checks"`
+}
+
+func (a *app) doctor(ctx context.Context, c *client.Client, _ []string) error {
+	var d diagnosis
+	h, err := c.Health(ctx)
+	var refused *client.Error
+	switch {
+	case err == nil:
+		d = diagnosis{Reachable: true, Health: h, Checks: append(linkChecks(h), h.Checks...)}
+	case errors.As(err, &refused): // it answers, though not as it should
+		d = diagnosis{Reachable: true, Checks: []client.Check{{
+			Name: "left4med", Found: "it answers, but not with its health: " + err.Error(), Cure: "journalctl -u left4med.service",
+		}}}
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, errTimedOut):
+		d = diagnosis{Checks: a.localChecks(err)}
+	default:
+		return err
+	}
+	if a.json {
+		if err := a.printJSON(d); err != nil {
+			return err
+		}
+	} else if err := a.printDiagnosis(&d); err != nil {
+		return err
+	}
+	if !d.Reachable {
+		return &exitError{code: exitUnreachable}
+	}
+	for _, check := range d.Checks {
+		if !check.OK {
+			return &exitError{code: exitFailed}
+		}
+	}
+	return nil
+}
+
+// linkChecks makes checks of what the daemon says of its own parts.
+func linkChecks(h *client.Health) []client.Check {
+	systemd := client.Check{Name: "link to systemd", OK: h.Systemd.Connected, Found: "connected"}
+	if h.Systemd.Version != "" {
+		systemd.Found += " to systemd " + h.Systemd.Version
+	}
+	if !systemd.OK {
+		systemd.Found = "cut off: " + h.Systemd.Error
+		systemd.Cure = "systemctl status; left4med connects again by itself as soon as systemd answers"
+	}
+	resync := client.Check{Name: "resync", OK: h.Resync.Enabled && h.Resync.Error == ""}
+	switch {
+	case !h.Resync.Enabled:
+		resync.Found = "switched off: a change that systemd did not signal is not seen"
+		resync.Cure = "set enabled = true under [resync] in /etc/left4me/left4med.toml and run: systemctl restart left4med"
+	case h.Resync.Error != "":
+		resync.Found, resync.Cure = "the last one failed: "+h.Resync.Error, "journalctl -u left4med.service"
+	default:
+		resync.Found = fmt.Sprintf("every %gs, the last one took %.1f ms", h.Resync.IntervalSeconds, h.Resync.LastMillis)
+	}
+	jobs := client.Check{Name: "jobs", OK: h.Jobs.Enabled, Found: fmt.Sprintf("accepted, %d in flight", h.Jobs.Active)}
+	if !jobs.OK {
+		jobs.Found = "switched off: servers can be watched, not changed"
+		jobs.Cure = "set enabled = true under [jobs] in /etc/left4me/left4med.toml and run: systemctl restart left4med"
+	}
+	db := client.Check{Name: "database", OK: h.Database.OK, Found: h.Database.Path + " is in order"}
+	if !db.OK {
+		db.Found, db.Cure = h.Database.Path+": "+h.Database.Error, "journalctl -u left4med.service; is the disk full or read-only? (df -h /var/lib)"
+	}
+	return []client.Check{systemd, resync, jobs, db}
+}
+
+func (a *app) printDiagnosis(d *diagnosis) error {
+	paint := a.paint(a.stdout)
+	if d.Health != nil {
+		fmt.Fprintf(a.stdout, "left4med %s on %s, %d servers\n", client.Visible(d.Health.Version), client.Visible(d.Health.Host), d.Health.Servers)
+	}
+	wrong := 0
+	for _, check := range d.Checks {
+		mark, look := "✓", green
+		if !check.OK {
+			mark, look = "✗", red
+			wrong++
+		}
+		fmt.Fprintf(a.stdout, "%s %s: %s\n", paint.text(look, mark), paint.text(bold, check.Name), client.Visible(check.Found))
+		if check.Cure != "" && !check.OK {
+			fmt.Fprintf(a.stdout, "    cure: %s\n", client.Visible(check.Cure))
+		}
+	}
+	summary := "All is well."
+	if wrong == 1 {
+		summary = "One thing is wrong."
+	} else if wrong > 1 {
+		summary = fmt.Sprintf("%d things are wrong.", wrong)
+	}
+	_, err := fmt.Fprintln(a.stdout, summary)
+	return err
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/left4med/left4med/client"
+)
+
+// settings are the flags of initialize.
+type settings struct {
+	port       uint16
+	mapName    string
+	gameMode   string
+	maxPlayers int
+	hostname   string
+	heal       string
+	set        []string
+	unset      []string
+	args       []string
+	overlays   []string
+}
+
+func newInitialize(a *app) *cobra.Command {
+	var s settings
+	var noWait bool
+	cmd := &cobra.Command{
+		Use:     "initialize NAME",
+		GroupID: writing,
+		Short:   "create a server, or change its settings",
+		Long: `Initialize creates a server, with its settings and its files, and neither enables nor starts it. What is not given has its default: the lowest free port, the map c1m1_hotel, the game mode coop, 8 players, and the server's name as the name that players see.
+
+For a server that exists, the settings given are changed and all others stay. Changed settings apply at the next start: a server that runs goes on with the old ones until "l4d2ctl start --restart NAME".
+
+A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a letter or a digit.`,
+		Example: `  l4d2ctl initialize versus-1 --port 27015 --gamemode versus
+  l4d2ctl initialize versus-1 --set sv_alltalk=1 --set mp_roundlimit=3
+  l4d2ctl initialize versus-1 --unset sv_alltalk
+  l4d2ctl initialize versus-1 --arg "-tickrate 100" --overlay maps --overlay plugins
+  l4d2ctl initialize versus-1 --arg ""     # no further arguments`,
+		ValidArgsFunction: a.completeNames(1),
+		Args:              cobra.ExactArgs(1),
+	}
+	cmd.RunE = a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
+		return a.initialize(ctx, c, args[0], &s, cmd.Flags(), noWait)
+	})
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.Uint16Var(&s.port, "port", 0, "the game's `port`")
+	f.StringVar(&s.mapName, "map", "", "the first `map`")
+	f.StringVar(&s.gameMode, "gamemode", "", "the game `mode`, as coop or versus")
+	f.IntVar(&s.maxPlayers, "max-players", 0, "player slots: a `number` from 1 to 32")
+	f.StringVar(&s.hostname, "hostname", "", "the `name` that players see")
+	f.StringArrayVar(&s.set, "set", nil, "`cvar=value` to set, as sv_alltalk=1; may be given many times")
+	f.StringArrayVar(&s.unset, "unset", nil, "a `cvar` to leave to the game again; may be given many times")
+	f.StringArrayVar(&s.args, "arg", nil, "a further `argument` of the game, as \"-tickrate 100\"; all that are given replace all there were")
+	f.StringArrayVar(&s.overlays, "overlay", nil, "an `overlay`, the topmost first; all that are given replace all there were")
+	f.StringVar(&s.heal, "heal", "", "`when` left4med starts the server again after systemd gave up: off, failed or always")
+	f.BoolVar(&noWait, "no-wait", false, "do not wait for the end of the job; print its number")
+	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))
+	completes(cmd, "gamemode", "coop", "versus", "survival", "scavenge", "realism")
+	for _, flag := range []string{"port", "map", "max-players", "hostname", "set", "unset", "arg", "overlay"} {
+		if err := cmd.RegisterFlagCompletionFunc(flag, nothing); err != nil { // only for a flag that does not exist
+			panic(err)
+		}
+	}
+	return cmd
+}
+
+func (a *app) initialize(ctx context.Context, c *client.Client, name string, s *settings, flags *pflag.FlagSet, noWait bool) error {
+	if _, err := client.ParseName(name); err != nil {
+		return usage(err)
+	}
+	patch, cvars, err := s.patch(flags)
+	if err != nil {
+		return err
+	}
+	before, err := c.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range before.Servers {
+		if now := &before.Servers[i]; string(now.Name) == name {
+			return a.change(ctx, c, now, patch, cvars)
+		}
+	}
+	if len(cvars.set) > 0 {
+		patch.CVars = &cvars.set
+	}
+	return a.create(ctx, c, name, patch, before.EventID, noWait)
+}
+
+func (a *app) create(ctx context.Context, c *client.Client, name string, patch client.ConfigPatch, after uint64, noWait bool) error {
+	job, err := c.Create(ctx, name, patch)
+	if err != nil {
+		return err
+	}
+	b := &batch{Jobs: []client.Job{*job}}
+	if noWait {
+		return a.finish(ctx, c, after, b, true)
+	}
+	jobs, err := a.follow(ctx, c, after, b.Jobs)
+	b.Jobs = jobs
+	if err != nil {
+		return a.leave(ctx, err, b)
+	}
+	if jobs[0].State != client.JobSucceeded {
+		if err := a.printBatch(b); err != nil {
+			return err
+		}
+		return &exitError{code: exitJobFailed}
+	}
+	if b.Server, err = c.Server(ctx, name); err != nil {
+		return err
+	}
+	if b.Server.Config != nil {
+		a.say("%s has the port %d. Start it with: l4d2ctl start %s", name, b.Server.Config.Port, name)
+	}
+	return a.printBatch(b)
+}
+
+// change changes the settings given of a server that exists.
+func (a *app) change(ctx context.Context, c *client.Client, now *client.Server, patch client.ConfigPatch, cvars cvarChanges) error {
+	name := string(now.Name)
+	if cvars.any() {
+		if now.Config == nil {
+			return &client.Error{Code: client.CodeNotAuthorized, Detail: "cvars cannot be changed one by one: you may not read the settings of " + name}
+		}
+		merged := cvars.merge(now.Config.CVars)
+		patch.CVars = &merged
+	}
+	if patch == (client.ConfigPatch{}) {
+		a.say("%s exists already, and no setting was given: nothing is changed.", name)
+		return a.printBatch(&batch{Server: now})
+	}
+	after, err := c.Change(ctx, name, patch)
+	if err != nil {
+		return err
+	}
+	if after.RestartDue != nil && *after.RestartDue {
+		a.say("%s: the settings are changed; they apply at the next start: l4d2ctl start --restart %s", name, name)
+	} else {
+		a.say("%s: the settings are changed.", name)
+	}
+	return a.printBatch(&batch{Server: after})
+}
+
+// patch makes a change of the flags that were given; the cvars, which are
+// changed one by one, are kept apart. Only what the daemon could not say as
+// well is checked here.
+func (s *settings) patch(flags *pflag.FlagSet) (client.ConfigPatch, cvarChanges, error) {
+	var p client.ConfigPatch
+	cvars, err := s.cvars()
+	if err != nil {
+		return p, cvars, usage(err)
+	}
+	heal := client.Heal(s.heal)
+	args := strings.Fields(strings.Join(s.args, " "))
+	overlays := strings.Fields(strings.Join(s.overlays, " "))
+	given(flags, "port", &p.Port, &s.port)
+	given(flags, "map", &p.Map, &s.mapName)
+	given(flags, "gamemode", &p.GameMode, &s.gameMode)
+	given(flags, "max-players", &p.MaxPlayers, &s.maxPlayers)
+	given(flags, "hostname", &p.Hostname, &s.hostname)
+	given(flags, "heal", &p.Heal, &heal)
+	given(flags, "arg", &p.Args, &args)
+	given(flags, "overlay", &p.Overlays, &overlays)
+	return p, cvars, nil
+}
+
+// given sets a field when its flag stood on the command line.
+func given[T any](flags *pflag.FlagSet, flag string, field **T, value *T) {
+	if flags.Changed(flag) {
+		*field = value
+	}
+}
+
+// cvarChanges are cvars to set and to remove.
+type cvarChanges struct {
+	set   map[string]string
+	unset []string
+}
+
+func (s *settings) cvars() (cvarChanges, error) {
+	c := cvarChanges{set: map[string]string{}, unset: s.unset}
+	for _, arg := range s.set {
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok || name == "" {
+			return c, fmt.Errorf("--set wants a cvar and its value, as sv_alltalk=1, not %q", arg)
+		}
+		c.set[name] = value
+	}
+	for _, name := range s.unset {
+		if _, both := c.set[name]; both || name == "" {
+			return c, errors.New("--unset wants the name of a cvar that --set does not set")
+		}
+	}
+	return c, nil
+}
+
+func (c cvarChanges) any() bool { return len(c.set) > 0 || len(c.unset) > 0 }
+
+func (c cvarChanges) merge(now map[string]string) map[string]string {
+	merged := maps.Clone(now)
+	if merged == nil {
+		merged = map[string]string{}
+	}
+	maps.Copy(merged, c.set)
+	for _, name := range c.unset {
+		delete(merged, name)
+	}
+	return merged
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/left4med/left4med/client"
+)
+
+func newList(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		GroupID: reading,
+		Short:   "list all servers",
+		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)".
+
+Elsewhere than on a terminal the columns are separated by tabs and times are given in full.`,
+		Example: `  l4d2ctl list
+  l4d2ctl list --json | jq -r '.servers[] | select(.drift != "none") | .name'`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: nothing,
+		RunE:              a.does(readLimit, a.list),
+	}
+}
+
+func (a *app) list(ctx context.Context, c *client.Client, _ []string) error {
+	snapshot, err := c.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	a.warn(ctx, c)
+	if a.json {
+		if snapshot.Servers == nil {
+			snapshot.Servers = []client.Server{}
+		}
+		return a.printJSON(struct {
+			Servers []client.Server `json:"servers"`
+		}{snapshot.Servers})
+	}
+	if len(snapshot.Servers) == 0 {
+		a.say("There is no server yet. Create one with: l4d2ctl initialize NAME")
+		return nil
+	}
+	rows := make([][]cell, len(snapshot.Servers))
+	for i := range snapshot.Servers {
+		rows[i] = a.listRow(&snapshot.Servers[i])
+	}
+	return a.table([]string{"NAME", "STATE", "DESIRED", "DRIFT", "PORT", "MAP", "SINCE", "JOB"}, rows)
+}
+
+func (a *app) listRow(s *client.Server) []cell {
+	name := cell{text: string(s.Name)}
+	state := cell{text: string(s.State), style: stateStyle(s.State)}
+	drift := cell{text: string(s.Drift), style: driftStyle(s.Drift)}
+	if s.Drift != client.DriftNone {
+		name.style = red
+	} else {
+		drift.short = "-"
+	}
+	if s.Stale {
+		state.text, state.style = state.text+" (stale)", yellow
+	}
+	port, first := "-", "-"
+	if s.Config != nil {
+		port, first = strconv.Itoa(int(s.Config.Port)), s.Config.Map
+	}
+	return []cell{
+		name, state, {text: string(s.Desired)}, drift, {text: port}, {text: first},
+		{text: stamp(s.StateSince), short: a.ago(s.StateSince)}, jobCell(s),
+	}
+}
+
+func jobCell(s *client.Server) cell {
+	switch {
+	case s.Job != nil:
+		return cell{text: string(s.Job.Kind) + " " + string(s.Job.State), style: jobStyle(s.Job.State)}
+	case s.Phase == client.PhaseCreating, s.Phase == client.PhaseDeleting:
+		return cell{text: string(s.Phase), style: yellow}
+	}
+	return cell{text: "-"}
+}
+
+// warn says when what is shown may not be the truth of the moment.
+func (a *app) warn(ctx context.Context, c *client.Client) {
+	h, err := c.Health(ctx)
+	if err != nil {
+		return // the answer that counts is there
+	}
+	switch {
+	case !h.Systemd.Connected:
+		a.say("Note: left4med has no link to systemd; the states shown may be old (l4d2ctl doctor says more).")
+	case !h.Resync.Enabled:
+		a.say("Note: the resync is switched off in left4med.toml; a change that systemd did not signal is not seen.")
+	case h.Resync.Error != "":
+		a.say("Note: the last resync failed: %s", h.Resync.Error)
+	}
+}

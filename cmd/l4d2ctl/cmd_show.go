@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/left4med/left4med/client"
+)
+
+func newShow(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "show NAME",
+		GroupID:           reading,
+		Short:             "show everything about one server",
+		Long:              `Show prints what is known of a server: its state and since when, where intent and truth disagree and what cures it, what systemd says of its unit, its settings, and its last job.`,
+		Example:           `  l4d2ctl show versus-1`,
+		ValidArgsFunction: a.completeNames(1),
+		Args:              cobra.ExactArgs(1),
+		RunE:              a.does(readLimit, a.show),
+	}
+}
+
+func (a *app) show(ctx context.Context, c *client.Client, args []string) error {
+	s, err := c.Server(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	a.warn(ctx, c)
+	if a.json {
+		return a.printJSON(s)
+	}
+	last := s.Job
+	if last == nil {
+		// One who may not see jobs sees the rest.
+		if jobs, err := c.Jobs(ctx, client.JobsFilter{Server: args[0], Limit: 1}); err == nil && len(jobs) > 0 && jobs[0].ServerID == s.ID {
+			last = &jobs[0]
+		}
+	}
+	w := bufio.NewWriter(a.stdout)
+	v := &sheet{app: a, w: w, paint: a.paint(a.stdout)}
+	v.truth(s)
+	v.unit(s)
+	v.settings(s)
+	v.job(last)
+	return w.Flush()
+}
+
+// sheet prints labelled lines.
+type sheet struct {
+	app   *app
+	w     *bufio.Writer
+	paint painter
+}
+
+func (v *sheet) line(label string, st style, format string, args ...any) {
+	fmt.Fprintf(v.w, "%-12s ", label)
+	v.w.WriteString(v.paint.text(st, fmt.Sprintf(format, args...)) + "\n")
+}
+
+func (v *sheet) when(t time.Time) string {
+	if t.IsZero() {
+		return "an unknown time"
+	}
+	return fmt.Sprintf("%s (%s)", t.Local().Format(time.DateTime), v.app.ago(t))
+}
+
+func (v *sheet) truth(s *client.Server) {
+	v.line("name", bold, "%s", s.Name)
+	if s.Phase != client.PhaseReady && s.Phase != "" {
+		v.line("", yellow, "it is being %s", map[client.Phase]string{client.PhaseCreating: "created", client.PhaseDeleting: "deleted"}[s.Phase])
+	}
+	v.line("state", stateStyle(s.State), "%s since %s", s.State, v.when(s.StateSince))
+	if s.Stale {
+		v.line("", yellow, "stale: last confirmed at %s", v.when(s.ObservedAt))
+	} else if !s.ObservedAt.IsZero() {
+		v.line("", dim, "confirmed %s by a %s", v.app.ago(s.ObservedAt), s.ObservedBy)
+	}
+	intent := "not enabled: stays down at the next boot"
+	if s.Desired == client.DesiredRunning {
+		intent = "enabled: comes back at every boot"
+	}
+	v.line("desired", plain, "%s (%s)", s.Desired, intent)
+	means, cure := explain(s)
+	if means == "" {
+		v.line("drift", driftStyle(s.Drift), "%s", s.Drift)
+	} else {
+		v.line("drift", red, "%s since %s: %s", s.Drift, v.when(s.DriftSince), means)
+		v.line("  cure", bold, "%s", cure)
+	}
+	if s.RestartDue != nil && *s.RestartDue {
+		v.line("restart due", yellow, "settings were changed that only a start applies: l4d2ctl start --restart %s", s.Name)
+	}
+}
+
+func (v *sheet) unit(s *client.Server) {
+	v.line("unit", plain, "%s", s.Unit)
+	var words []string
+	add := func(label, value string) {
+		if value != "" {
+			words = append(words, strings.TrimSpace(label+" "+value))
+		}
+	}
+	add("", s.ActiveState)
+	add("", s.SubState)
+	add("", s.LoadState)
+	add("", s.UnitFileState)
+	add("result", s.Result)
+	if len(words) > 0 {
+		v.line("systemd", plain, "%s", strings.Join(words, ", "))
+	}
+	if s.MainPID != 0 {
+		v.line("process", plain, "%d", s.MainPID)
+	}
+	if s.Restarts != nil {
+		v.line("restarts", plain, "%d by systemd since the last start", *s.Restarts)
+	}
+	if s.InvocationID != "" {
+		v.line("invocation", dim, "%s", s.InvocationID)
+	}
+	if s.MemoryBytes != nil {
+		v.line("memory", plain, "%.1f MiB", float64(*s.MemoryBytes)/(1<<20))
+	}
+	if s.CPUUsageNS != nil {
+		v.line("cpu time", plain, "%s", time.Duration(*s.CPUUsageNS).Round(time.Millisecond))
+	}
+}
+
+func (v *sheet) settings(s *client.Server) {
+	c := s.Config
+	if c == nil {
+		v.line("settings", dim, "not shown: you may not inspect servers")
+		return
+	}
+	v.line("port", plain, "%d", c.Port)
+	v.line("map", plain, "%s", c.Map)
+	v.line("game mode", plain, "%s", c.GameMode)
+	v.line("max players", plain, "%d", c.MaxPlayers)
+	v.line("hostname", plain, "%s", c.Hostname)
+	v.line("heal", plain, "%s", c.Heal)
+	if len(c.Args) > 0 {
+		v.line("arguments", plain, "%s", strings.Join(c.Args, " "))
+	}
+	if len(c.Overlays) > 0 {
+		v.line("overlays", plain, "%s", strings.Join(c.Overlays, ", "))
+	}
+	label := "cvars"
+	for _, name := range slices.Sorted(maps.Keys(c.CVars)) {
+		v.line(label, plain, "%s = %s", name, c.CVars[name])
+		label = ""
+	}
+}
+
+func (v *sheet) job(job *client.Job) {
+	if job == nil {
+		return
+	}
+	at := job.FinishedAt
+	if at.IsZero() {
+		at = job.CreatedAt
+	}
+	how := string(job.Kind) + " " + string(job.State)
+	if !job.State.Finished() {
+		how += steps(job.Progress)
+	}
+	v.line("last job", jobStyle(job.State), "%d %s, %s, asked for by %s", job.ID, how, v.app.ago(at), asker(job.RequestedBy))
+	if job.SupersededBy != nil {
+		v.line("", plain, "job %d took its place", *job.SupersededBy)
+	}
+	if job.Error == nil {
+		return
+	}
+	v.line("  error", red, "%s: %s", job.Error.Code, job.Error.Detail)
+	label := "  its log"
+	for _, line := range job.Error.Logs {
+		v.line(label, plain, "%s", line)
+		label = ""
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/left4med/left4med/client"
+)
+
+func newStart(a *app) *cobra.Command {
+	var restart, all, noWait bool
+	cmd := &cobra.Command{
+		Use:     "start NAME…",
+		GroupID: writing,
+		Short:   "start servers, now and at every boot",
+		Long: `Start enables servers for every boot and starts them, all of them side by side, and waits until each is seen to run. A server that runs already is left alone; one that was started by other means, with "systemctl start" for instance, is enabled from then on.
+
+A start whose process dies at once has failed: the reason and the unit's last log lines are shown. The server stays enabled, since that is what was asked for; "l4d2ctl stop" takes it back.`,
+		Example: `  l4d2ctl start versus-1
+  l4d2ctl start versus-1 versus-2 coop-1
+  l4d2ctl start --restart versus-1     # apply changed settings
+  l4d2ctl start --all`,
+		ValidArgsFunction: a.completeNames(0),
+		Args:              namesOrAll(&all),
+		RunE: a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
+			act, which := client.ActionStart, every
+			if restart {
+				act, which = client.ActionRestart, meantToRun
+			}
+			return a.act(ctx, c, act, args, which, noWait)
+		}),
+	}
+	cmd.Flags().BoolVar(&restart, "restart", false, "restart servers that run already; with --all only those that run or should run")
+	cmd.Flags().BoolVar(&all, "all", false, "all servers there are")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the end of the jobs; print their numbers")
+	return cmd
+}
+
+// namesOrAll wants names, or --all, and not both.
+func namesOrAll(all *bool) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case *all && len(args) > 0:
+			return errors.New("give either names or --all, not both")
+		case !*all && len(args) == 0:
+			return errors.New("which servers? Give their names, or --all")
+		}
+		return nil
+	}
+}
+
+// every selects all servers for --all.
+func every(*client.Server) bool { return true }
+
+// meantToRun selects the servers that a restart of all is about.
+func meantToRun(s *client.Server) bool {
+	return s.Desired == client.DesiredRunning || s.State.Live()
+}
+
+// act does the same to the servers named, or to all that which selects when
+// none is named, by one request.
+func (a *app) act(ctx context.Context, c *client.Client, act client.Action, args []string, which func(*client.Server) bool, noWait bool) error {
+	chosen, err := names(args)
+	if err != nil {
+		return err
+	}
+	before, err := c.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	if len(chosen) == 0 {
+		for i := range before.Servers {
+			if s := &before.Servers[i]; s.Phase != client.PhaseDeleting && which(s) {
+				chosen = append(chosen, string(s.Name))
+			}
+		}
+	}
+	if len(chosen) == 0 {
+		a.say("There is no server to %s.", string(act))
+		return a.printBatch(&batch{})
+	}
+	result, err := c.Actions(ctx, act, chosen)
+	if err != nil {
+		return err
+	}
+	return a.finish(ctx, c, before.EventID, &batch{Jobs: result.Jobs, Refused: result.Refused}, noWait)
+}

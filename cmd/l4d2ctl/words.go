@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/left4med/left4med/client"
+)
+
+// done is what a server is after a job: "started".
+func done(kind client.JobKind) string {
+	switch kind {
+	case client.JobInstall:
+		return "installed"
+	case client.JobInitialize:
+		return "initialized"
+	case client.JobStart:
+		return "started"
+	case client.JobStop:
+		return "stopped"
+	case client.JobRestart:
+		return "restarted"
+	case client.JobReset:
+		return "reset"
+	case client.JobDelete:
+		return "deleted"
+	case client.JobAdopt:
+		return "adopted"
+	case client.JobDisableOrphan:
+		return "disabled"
+	case client.JobBackup:
+		return "backed up"
+	case client.JobRestore:
+		return "restored"
+	}
+	return string(kind) + " done"
+}
+
+// subject is what a job is about: its server, or the job itself.
+func subject(job client.Job) string {
+	if job.Server != "" {
+		return string(job.Server)
+	}
+	return fmt.Sprintf("job %d", job.ID)
+}
+
+// ended is how a finished job ended, in words: "started", "start failed: why".
+func ended(job client.Job) string {
+	var how string
+	switch job.State {
+	case client.JobSucceeded:
+		return done(job.Kind)
+	case client.JobFailed:
+		how = string(job.Kind) + " failed"
+	case client.JobCanceled:
+		how = string(job.Kind) + " was canceled"
+		if job.SupersededBy != nil {
+			how += fmt.Sprintf(", job %d took its place", *job.SupersededBy)
+		}
+	default:
+		return string(job.Kind) + " is " + string(job.State)
+	}
+	if job.Error != nil && job.Error.Detail != "" {
+		how += ": " + job.Error.Detail
+	}
+	return how
+}
+
+// explain says what a drift means, and what cures it.
+func explain(s *client.Server) (means, cure string) {
+	name := string(s.Name)
+	switch s.Drift {
+	case client.DriftMasked:
+		return "its unit is masked, so systemd will never start it", "systemctl unmask " + s.Unit
+	case client.DriftMissing:
+		return "its files or the unit template are gone", "l4d2ctl doctor"
+	case client.DriftDown:
+		return "it should run, but it is " + string(s.State),
+			fmt.Sprintf("l4d2ctl logs %s, then l4d2ctl start %s (or l4d2ctl stop %s, if it should stay down)", name, name, name)
+	case client.DriftFlapping:
+		return "systemd had to start it again too often", fmt.Sprintf("l4d2ctl logs %s", name)
+	case client.DriftNotEnabled:
+		return "it runs, but will be gone after a reboot",
+			fmt.Sprintf("l4d2ctl start %s (or l4d2ctl stop %s, if it should not run)", name, name)
+	}
+	return "", ""
+}
+
+// asker is who asked for a job.
+func asker(r client.Requester) string {
+	who := r.User
+	if who == "" {
+		who = fmt.Sprintf("uid %d", r.UID)
+	}
+	if r.Via == "heal" {
+		return "healing"
+	}
+	if r.OnBehalfOf != "" {
+		who = r.OnBehalfOf + " through " + who
+	}
+	return who
+}

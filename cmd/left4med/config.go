@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/rs/zerolog"
+
+	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/server"
+)
+
+// config is /etc/left4me/left4med.toml.
+type config struct {
+	Resync struct {
+		Enabled  bool     `toml:"enabled"`
+		Interval duration `toml:"interval"`
+	} `toml:"resync"`
+	Jobs struct {
+		Enabled bool `toml:"enabled"`
+	} `toml:"jobs"`
+	Start struct {
+		Settle duration `toml:"settle"`
+	} `toml:"start"`
+	Servers struct {
+		PortMin uint16 `toml:"port_min"`
+		PortMax uint16 `toml:"port_max"`
+	} `toml:"servers"`
+	Log struct {
+		Level zerolog.Level `toml:"level"`
+	} `toml:"log"`
+}
+
+// duration is a time like "30s" or "1m30s".
+type duration struct{ time.Duration }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *duration) UnmarshalText(text []byte) (err error) {
+	d.Duration, err = time.ParseDuration(string(text))
+	return err
+}
+
+func defaultConfig() config {
+	var c config
+	s := orchestrator.DefaultSettings()
+	c.Resync.Enabled, c.Resync.Interval.Duration = s.ResyncEnabled, s.ResyncInterval
+	c.Jobs.Enabled = s.JobsEnabled
+	c.Start.Settle.Duration = s.Settle
+	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
+	c.Log.Level = zerolog.InfoLevel
+	return c
+}
+
+// readConfig reads the settings. A missing file means the defaults; an unknown
+// key is an error, since a mistyped switch that does nothing is worse.
+func readConfig(path string) (config, error) {
+	c := defaultConfig()
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("cannot read the settings: %w", err)
+	}
+	meta, err := toml.Decode(string(text), &c)
+	if err != nil {
+		return c, fmt.Errorf("cannot understand the settings in %s: %w", path, err)
+	}
+	if extra := meta.Undecoded(); len(extra) > 0 {
+		keys := make([]string, len(extra))
+		for i, k := range extra {
+			keys[i] = k.String()
+		}
+		return c, fmt.Errorf("the settings in %s have unknown keys: %s; left4med.toml(5) lists the known ones", path, strings.Join(keys, ", "))
+	}
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("the settings in %s are not possible: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c config) check() error {
+	switch {
+	case c.Resync.Interval.Duration < time.Second || c.Resync.Interval.Duration > 24*time.Hour:
+		return fmt.Errorf("[resync] interval is %s; it must lie between 1s and 24h", c.Resync.Interval)
+	case c.Start.Settle.Duration < 0 || c.Start.Settle.Duration > 10*time.Minute:
+		return fmt.Errorf("[start] settle is %s; it must lie between 0s and 10m", c.Start.Settle)
+	case c.Servers.PortMin < 1024 || c.Servers.PortMin > c.Servers.PortMax:
+		return fmt.Errorf("[servers] port_min and port_max are %d and %d; they must span a range of ports from 1024 up", c.Servers.PortMin, c.Servers.PortMax)
+	}
+	return nil
+}
+
+func (c config) settings() orchestrator.Settings {
+	return orchestrator.Settings{
+		ResyncEnabled: c.Resync.Enabled, ResyncInterval: c.Resync.Interval.Duration,
+		JobsEnabled: c.Jobs.Enabled, Settle: c.Start.Settle.Duration,
+		Ports: server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
+	}
+}

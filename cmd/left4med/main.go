@@ -1,0 +1,68 @@
+// Command left4med is the daemon: the one privileged part of the product. It
+// wires the rooms together and has no knowledge of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rs/zerolog"
+)
+
+// version is set by the build.
+var version = "0.0.0-dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	err := run(ctx, os.Args[1:])
+	switch {
+	case err == nil:
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "left4med:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("left4med", flag.ContinueOnError)
+	configPath := flags.String("config", "/etc/left4me/left4med.toml", "the settings; a missing file means the defaults")
+	socket := flags.String("socket", "", "listen on this unix socket, when not started by left4med.socket")
+	state := flags.String("state", "/var/lib/left4med/state.db", "the database")
+	data := flags.String("data", "/var/lib/left4me", "the game data")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *showVersion {
+		fmt.Println("left4med", version)
+		return nil
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	cfg, err := readConfig(*configPath)
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("must run as root, since only root may speak to systemd's private socket; it is meant to be started by left4med.service")
+	}
+	return serve(ctx, paths{socket: *socket, state: *state, data: *data}, cfg, newLog(cfg.Log.Level))
+}
+
+// newLog writes one JSON object a line to standard error, which the unit sends
+// to the journal; on a terminal, lines for people.
+func newLog(level zerolog.Level) zerolog.Logger {
+	if fi, err := os.Stderr.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
+		return zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}).Level(level).With().Timestamp().Logger()
+	}
+	return zerolog.New(journalPriority{os.Stderr}).Level(level).With().Logger()
+}

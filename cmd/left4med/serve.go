@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/left4med/left4med/internal/api"
+	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/instance"
+	"github.com/left4med/left4med/internal/journal"
+	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/store"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// paths are where the daemon finds things.
+type paths struct{ socket, state, data string }
+
+// shutdownGrace is how long requests may go on after the daemon was told to
+// end.
+const shutdownGrace = 5 * time.Second
+
+// serve runs the daemon until ctx ends.
+func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err error) {
+	listeners, err := listen(p.socket)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, p.state, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	logs := journal.New("journalctl")
+	orch, err := newOrchestrator(ctx, p, cfg, db, logs, log)
+	if err != nil {
+		return err
+	}
+	accounts := authz.SystemAccounts()
+	srv := api.NewServer(api.New(api.Options{
+		Backend: orch, Gate: authz.NewGate(accounts, authz.OperatorsGroup), Accounts: accounts, Journal: api.Journal{Reader: logs}, Log: log,
+	}), api.ServerOptions{Log: log})
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return orch.Run(ctx, func() {
+			for _, l := range listeners {
+				g.Go(func() error { return srv.Serve(l) })
+			}
+			notify(log, daemon.SdNotifyReady)
+			log.Info().Str("version", version).Msg("ready")
+		})
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		notify(log, daemon.SdNotifyStopping)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		return srv.Shutdown(grace)
+	})
+	g.Go(func() error { return watchdog(ctx, orch, log) })
+	return g.Wait()
+}
+
+func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, logs *journal.Reader, log zerolog.Logger) (*orchestrator.Orchestrator, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the host's name: %w", err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell which boot of the host this is: %w", err)
+	}
+	orch := orchestrator.New(orchestrator.Options{
+		Settings: cfg.settings(),
+		Units:    unitctl.New(unitctl.Options{Log: log}),
+		Store:    db,
+		Files:    instance.New(p.data),
+		Logs:     logs,
+		Log:      log,
+		Version:  version,
+		Host:     host,
+		BootID:   strings.TrimSpace(string(boot)),
+	})
+	return orch, orch.Load(ctx)
+}
+
+// listen takes the sockets that systemd passed, or makes the one named on the
+// command line.
+func listen(path string) ([]net.Listener, error) {
+	passed, err := activation.Listeners()
+	if err != nil {
+		return nil, fmt.Errorf("cannot take over the sockets of left4med.socket: %w", err)
+	}
+	var listeners []net.Listener
+	for _, l := range passed {
+		if l == nil {
+			return nil, errors.New("left4med.socket passed something that is no stream socket; left4med listens on unix stream sockets alone")
+		}
+		if _, ok := l.(*net.UnixListener); !ok {
+			return nil, fmt.Errorf("left4med.socket passed %s, which is no unix socket; left4med opens no network socket", l.Addr())
+		}
+		listeners = append(listeners, l)
+	}
+	switch {
+	case len(listeners) > 0 && path != "":
+		return nil, errors.New("-socket is for running without left4med.socket; systemd passed a socket already")
+	case len(listeners) > 0:
+		return listeners, nil
+	case path == "":
+		return nil, errors.New("no socket was passed; `systemctl start left4med.socket left4med` starts the daemon, -socket PATH is for running it by hand")
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil { // every request passes the gate
+		return nil, errors.Join(fmt.Errorf("cannot open the socket to all users: %w", err), l.Close())
+	}
+	return []net.Listener{l}, nil
+}
+
+// notify tells systemd; outside of a Type=notify unit it does nothing.
+func notify(log zerolog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn().Err(err).Msg("cannot notify systemd")
+	}
+}
+
+// watchdog feeds systemd's watchdog for as long as the daemon's own check
+// succeeds: when its parts are stuck, systemd restarts it, which harms no game.
+func watchdog(ctx context.Context, orch *orchestrator.Orchestrator, log zerolog.Logger) error {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return fmt.Errorf("cannot read the watchdog's interval: %w", err)
+	}
+	if interval == 0 {
+		return nil
+	}
+	tick := time.NewTicker(interval / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		check, cancel := context.WithTimeout(ctx, interval/3)
+		err := orch.SelfCheck(check)
+		cancel()
+		if err != nil {
+			log.Error().Err(err).Msg("the self-check failed; systemd restarts left4med if it goes on")
+			continue
+		}
+		notify(log, daemon.SdNotifyWatchdog)
+	}
+}

@@ -1,0 +1,197 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+)
+
+// Health says how the daemon and what it needs are.
+func (o *Orchestrator) Health(ctx context.Context) Health {
+	h := Health{
+		Version: o.Version, Host: o.Host, StartedAt: o.started.UTC(),
+		Resync:   o.resync.health(),
+		Database: o.databaseHealth(ctx),
+	}
+	o.mu.RLock()
+	host, link := o.host, o.link
+	h.Servers, h.Jobs = len(o.order), JobsHealth{Enabled: o.Settings.JobsEnabled, Active: len(o.runs)}
+	drifting := o.drifting()
+	o.mu.RUnlock()
+	h.Systemd = SystemdHealth{Connected: link.connected, Since: link.since.UTC(), Version: link.version, Reconnects: link.reconnects, Error: link.err}
+
+	h.Checks = []Check{
+		checkPID1(),
+		checkSystemd(h.Systemd),
+		checkTemplate(host),
+		checkShadows(host),
+		checkDatabase(h.Database),
+		checkResync(h.Resync),
+		checkJobs(h.Jobs),
+	}
+	h.Status = "ok"
+	for _, c := range h.Checks {
+		if !c.OK {
+			h.Status = "degraded"
+		}
+	}
+	// What follows concerns the servers, not the daemon.
+	h.Checks = append(h.Checks, o.checkGame(), checkDrift(drifting))
+	return h
+}
+
+func (o *Orchestrator) databaseHealth(ctx context.Context) DBHealth {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	h := DBHealth{OK: true, Path: o.Store.Path(), Schema: o.Store.Schema()}
+	if err := o.Store.Ping(ctx); err != nil {
+		h.OK, h.Error = false, err.Error()
+	}
+	return h
+}
+
+// drifting lists the servers whose truth is not their intent. The caller holds
+// o.mu.
+func (o *Orchestrator) drifting() []string {
+	var names []string
+	for _, r := range o.order {
+		if r.drift != server.DriftNone {
+			names = append(names, fmt.Sprintf("%s (%s)", r.row.Name, r.drift))
+		}
+	}
+	return names
+}
+
+func checkPID1() Check {
+	c := Check{Name: "init", OK: true, Found: "systemd is process 1"}
+	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
+		c.OK, c.Found = false, "process 1 is not systemd"
+		c.Cure = "boot the host with systemd; left4med cannot work without it"
+	}
+	return c
+}
+
+func checkSystemd(s SystemdHealth) Check {
+	c := Check{Name: "systemd", OK: s.Connected, Found: "connected to systemd " + s.Version}
+	if !s.Connected {
+		c.Found = fmt.Sprintf("no connection to systemd since %s: %s", s.Since.Format(time.RFC3339), s.Error)
+		c.Cure = "left4med keeps trying; if it stays so, `systemctl restart left4med` and look at `journalctl -u left4med`"
+	}
+	return c
+}
+
+func checkTemplate(h hostFacts) Check {
+	c := Check{Name: "template", OK: true, Found: h.template}
+	switch {
+	case h.templateMasked:
+		c.OK, c.Found = false, server.Template+" is masked: no server can be started"
+		c.Cure = "systemctl unmask " + server.Template
+	case h.template == "":
+		c.OK, c.Found = false, "systemd has no unit template "+server.Template+": no server can be started"
+		c.Cure = "apt-get install --reinstall left4med"
+	}
+	return c
+}
+
+// packagedTemplates is where the package puts the template; /lib and /usr/lib
+// are the same directory on a merged Debian.
+var packagedTemplates = []string{"/usr/lib/systemd/system/" + server.Template, "/lib/systemd/system/" + server.Template}
+
+func checkShadows(h hostFacts) Check {
+	c := Check{Name: "template-shadowed", OK: true, Found: "nothing hides the packaged template"}
+	if h.template == "" || h.template == packagedTemplates[0] || h.template == packagedTemplates[1] {
+		return c
+	}
+	for _, s := range h.shadowed {
+		if s == packagedTemplates[0] || s == packagedTemplates[1] {
+			c.OK, c.Found = false, h.template+" hides the packaged template, so servers run by its rules"
+			c.Cure = "if it is a leftover of an older system: rm " + h.template + " && systemctl daemon-reload"
+		}
+	}
+	return c
+}
+
+func checkDatabase(d DBHealth) Check {
+	c := Check{Name: "database", OK: d.OK, Found: fmt.Sprintf("%s, schema %d", d.Path, d.Schema)}
+	if !d.OK {
+		c.Found = fmt.Sprintf("%s cannot be used: %s", d.Path, d.Error)
+		c.Cure = "look at `df -h /var/lib/left4med` and `journalctl -u left4med`"
+	}
+	return c
+}
+
+func checkResync(r ResyncHealth) Check {
+	c := Check{Name: "resync", OK: true}
+	switch {
+	case !r.Enabled:
+		c.Found = "switched off in the settings: changes are seen through signals alone"
+	case r.LastAt.IsZero():
+		c.OK, c.Found, c.Cure = false, "the servers were never checked against systemd", "journalctl -u left4med"
+	default:
+		age := time.Since(r.LastAt).Round(time.Second)
+		c.Found = fmt.Sprintf("all servers were checked against systemd %s ago in %.1f ms", age, r.LastMillis)
+		c.OK = age.Seconds() <= 2*r.IntervalSeconds+1
+	}
+	if r.Error != "" {
+		c.OK, c.Found, c.Cure = false, "the last resync failed: "+r.Error, "left4med keeps trying; `journalctl -u left4med` tells more"
+	}
+	return c
+}
+
+func checkJobs(j JobsHealth) Check {
+	c := Check{Name: "jobs", OK: true, Found: fmt.Sprintf("accepted; %d under way", j.Active)}
+	if !j.Enabled {
+		c.Found = "switched off in the settings: nothing can be started, stopped or changed"
+		c.Cure = "set [jobs] enabled = true in /etc/left4me/left4med.toml and `systemctl restart left4med`"
+	}
+	return c
+}
+
+func (o *Orchestrator) checkGame() Check {
+	c := Check{Name: "game", OK: true, Found: "the dedicated server is installed"}
+	if err := o.Files.Installed(); err != nil {
+		c.OK, c.Found, c.Cure = false, err.Error(), "put the dedicated server (Steam app 222860) into /var/lib/left4me/installation"
+	}
+	return c
+}
+
+func checkDrift(drifting []string) Check {
+	c := Check{Name: "drift", OK: true, Found: "every server is as it should be"}
+	if n := len(drifting); n > 0 {
+		c.OK = false
+		c.Found = fmt.Sprintf("%d not as they should be: %s", n, strings.Join(drifting[:min(n, 10)], ", "))
+		if n > 10 {
+			c.Found += " …"
+		}
+		c.Cure = "l4d2ctl list; then `l4d2ctl start NAME` or `l4d2ctl stop NAME` for each"
+	}
+	return c
+}
+
+// SelfCheck proves that the parts of the daemon answer: that the truth can be
+// read and written (its lock is not held for ever), that events are applied and
+// that the resync goes on. What systemd or the disk refuse is not a fault that a
+// restart of the daemon would mend, so it does not count.
+func (o *Orchestrator) SelfCheck(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return fmt.Errorf("the servers' states cannot be reached: %w", ctx.Err())
+	}
+	if o.Settings.ResyncEnabled {
+		if late := time.Since(o.resync.lastTry()); late > 3*o.Settings.ResyncInterval+time.Minute {
+			return fmt.Errorf("no resync was tried for %s", late.Round(time.Second))
+		}
+	}
+	return nil
+}

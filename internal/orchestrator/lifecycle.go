@@ -1,0 +1,134 @@
+package orchestrator
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// create makes the files of a new server. A crash at any point leaves a row in
+// phase "creating" whose job begins again; a failure takes everything back.
+func (r *run) create() error {
+	o, name := r.o, r.rec.row.Name
+	if err := r.begin(false); err != nil {
+		return err
+	}
+	r.say("writing the instance's files")
+	err := o.Files.Create(r.ctx, name, r.rec.row.ID, r.rec.row.Config)
+	if err == nil {
+		err = o.Store.SetPhase(r.ctx, r.rec.row.ID, server.PhaseReady)
+	}
+	if err != nil {
+		if r.ctx.Err() == nil {
+			err = errors.Join(err, r.takeBack())
+		}
+		return err
+	}
+	o.setPhase(r.rec, server.PhaseReady)
+	// A new server shall be seen at once; the next resync would do as well.
+	if _, err := o.reread(r.ctx, r.rec, server.ByJob); err != nil {
+		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot read the unit of a new server")
+	}
+	return nil
+}
+
+// takeBack removes what a failed create made.
+func (r *run) takeBack() error {
+	o, name := r.o, r.rec.row.Name
+	if err := errors.Join(o.Files.Retire(name), o.Files.Remove(name)); err != nil {
+		return fmt.Errorf("cannot remove what was made of %s: %w", name, err)
+	}
+	return r.forget()
+}
+
+// delete disables, stops, unmounts and removes the server. Every step looks
+// first, so that a job that was cut off begins again at the top.
+func (r *run) delete() error {
+	o, name := r.o, r.rec.row.Name
+	if o.Files.Present(name) {
+		if err := r.link(false); err != nil {
+			return err
+		}
+		r.say("stopping")
+		if err := r.stopUnit(); err != nil {
+			return err
+		}
+		r.say("unmounting")
+		for _, unit := range []string{name.OverlayUnit(), name.UpperUnit()} { // the server's stop does not wait for them
+			if err := r.stopHelper(unit); err != nil {
+				return err
+			}
+		}
+		if err := o.Files.Retire(name); err != nil {
+			return err
+		}
+	}
+	r.leaveCohort()
+	r.say("removing its files")
+	if err := r.clearUpper(); err != nil {
+		return err
+	}
+	if err := o.Files.Remove(name); err != nil {
+		return err
+	}
+	return r.forget()
+}
+
+// clearUpper has the upper layer emptied by a unit that runs with the game's
+// own uid: root does not walk a tree that a game could write.
+func (r *run) clearUpper() error {
+	o, unit := r.o, r.rec.row.Name.ClearUnit()
+	for {
+		result, err := o.Units.Start(r.ctx, unit)
+		switch {
+		case errors.Is(err, unitctl.ErrConnectionLost):
+			if _, err := r.readAgain(); err != nil { // waits for the link
+				return err
+			}
+		case err != nil:
+			return err
+		case result != "done":
+			_ = o.Units.ResetFailed(r.ctx, unit)
+			return server.Errorf(server.CodeInstanceFiles, "the files that the game %s wrote could not be removed: %s ended as %q; `journalctl -u %s` says why, then delete again",
+				r.rec.row.Name, unit, result, unit)
+		default:
+			return nil
+		}
+	}
+}
+
+func (r *run) stopHelper(unit string) error {
+	for {
+		_, err := r.o.Units.Stop(r.ctx, unit)
+		if err == nil || unloadable(err) {
+			return nil
+		}
+		if !errors.Is(err, unitctl.ErrConnectionLost) {
+			return err
+		}
+		if _, err := r.readAgain(); err != nil {
+			return err
+		}
+	}
+}
+
+// forget leaves a tombstone in the store and takes the server out of the list.
+func (r *run) forget() error {
+	o := r.o
+	if err := o.Store.DeleteServer(r.ctx, r.rec.row.ID); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	o.remove(r.rec)
+	o.mu.Unlock()
+	return nil
+}
+
+func (o *Orchestrator) setPhase(r *record, phase server.Phase) {
+	o.mu.Lock()
+	r.row.Phase = phase
+	o.publish(r)
+	o.mu.Unlock()
+}

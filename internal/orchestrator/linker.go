@@ -1,0 +1,242 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
+)
+
+// linker changes enablement links. Reloading systemd is the expensive part
+// (about a second at 1,000 running units), so whatever was asked for while one
+// batch is under way is the next batch, and each batch is at most one enable
+// call, one disable call and one reload.
+type linker struct {
+	o     *Orchestrator
+	wake  chan struct{}
+	ended chan struct{} // closed when no further batch will be taken
+
+	mu    sync.Mutex
+	queue []*linkChange
+}
+
+// linkChange is one job's wish for its server's link.
+type linkChange struct {
+	run    *run
+	enable bool
+	done   chan error // gets exactly one value, unless withdrawn
+}
+
+func newLinker(o *Orchestrator) *linker {
+	return &linker{o: o, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+// submit queues changes that are to share a batch.
+func (l *linker) submit(changes ...*linkChange) {
+	if len(changes) == 0 {
+		return
+	}
+	l.mu.Lock()
+	l.queue = append(l.queue, changes...)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// withdraw takes a change back that no batch has taken yet.
+func (l *linker) withdraw(c *linkChange) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, q := range l.queue {
+		if q == c {
+			l.queue = append(l.queue[:i:i], l.queue[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+func (l *linker) loop(ctx context.Context) error {
+	defer close(l.ended)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.wake:
+		}
+		l.mu.Lock()
+		batch := l.queue
+		l.queue = nil
+		l.mu.Unlock()
+		if len(batch) > 0 {
+			// A batch that has begun is carried through: its jobs have noted it.
+			l.execute(context.WithoutCancel(ctx), batch)
+		}
+	}
+}
+
+// execute notes the step of each job, changes the links, releases the jobs and
+// reloads. The jobs need not wait for the reload: a unit's own files did not
+// change, and a link counts at the next boot with or without it.
+func (l *linker) execute(ctx context.Context, batch []*linkChange) {
+	batch = l.note(ctx, batch)
+	changed := l.change(ctx, batch, false)
+	changed = l.change(ctx, batch, true) || changed
+	if !changed {
+		return
+	}
+	if err := l.o.Units.Reload(ctx); err != nil {
+		l.o.Log.Warn().Err(err).Msg("systemd did not reload after its links were changed; the links stand, `systemctl daemon-reload` makes it show them")
+	}
+}
+
+// note stores the step of every job in one transaction. A job whose step
+// cannot be stored ends here.
+func (l *linker) note(ctx context.Context, batch []*linkChange) []*linkChange {
+	rows := make([]store.JobRow, 0, len(batch))
+	steps := make([]store.StepUpdate, 0, len(batch))
+	kept := batch[:0:0]
+	for _, c := range batch {
+		row, err := c.run.noted(stepLink, !c.enable)
+		if err != nil {
+			c.done <- err
+			continue
+		}
+		rows, steps = append(rows, row), append(steps, stepOf(row))
+		kept = append(kept, c)
+	}
+	if err := l.o.Store.SetStep(ctx, steps); err != nil {
+		for _, c := range kept {
+			c.done <- err
+		}
+		return nil
+	}
+	for i, c := range kept {
+		c.run.adopt(rows[i])
+	}
+	return kept
+}
+
+// change makes one call for all changes of one direction. When systemd refuses
+// the batch (one masked name fails a whole EnableUnitFiles), each is tried for
+// itself, so that one bad server does not fail the others.
+func (l *linker) change(ctx context.Context, batch []*linkChange, enable bool) bool {
+	var mine []*linkChange
+	for _, c := range batch {
+		if c.enable == enable {
+			mine = append(mine, c)
+		}
+	}
+	if len(mine) == 0 {
+		return false
+	}
+	err := l.call(ctx, mine, enable)
+	if err == nil || len(mine) == 1 || errors.Is(err, &server.Error{Code: server.CodeSystemdUnavailable}) {
+		l.release(mine, enable, err)
+		return err == nil
+	}
+	changed := false
+	for _, c := range mine {
+		err := l.call(ctx, []*linkChange{c}, enable)
+		l.release([]*linkChange{c}, enable, err)
+		changed = changed || err == nil
+	}
+	return changed
+}
+
+func (l *linker) call(ctx context.Context, changes []*linkChange, enable bool) error {
+	units := make([]string, len(changes))
+	for i, c := range changes {
+		units[i] = c.run.rec.row.Name.Unit()
+	}
+	if enable {
+		return l.o.Units.EnableUnitFiles(ctx, units)
+	}
+	return l.o.Units.DisableUnitFiles(ctx, units)
+}
+
+// release shows the new links and lets the jobs go on.
+func (l *linker) release(changes []*linkChange, enable bool, err error) {
+	if err == nil {
+		l.o.mu.Lock()
+		for _, c := range changes {
+			l.o.applyLink(c.run.rec, enable, c.run.rec.masked)
+		}
+		l.o.mu.Unlock()
+	}
+	for _, c := range changes {
+		c.done <- err
+	}
+}
+
+// cohort are runs that were asked for together. Their link changes go to the
+// linker as one batch, when the last of them knows whether it needs one.
+type cohort struct {
+	linker *linker
+
+	mu      sync.Mutex
+	missing int
+	changes []*linkChange
+}
+
+// arrive hands in a member's change; nil when it needs none or is out.
+func (c *cohort) arrive(change *linkChange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.missing--
+	if change != nil {
+		c.changes = append(c.changes, change)
+	}
+	if c.missing == 0 {
+		c.linker.submit(c.changes...)
+		c.changes = nil
+	}
+}
+
+// leaveCohort makes the others stop waiting for r.
+func (r *run) leaveCohort() {
+	if r.cohort != nil {
+		r.cohort.arrive(nil)
+		r.cohort = nil
+	}
+}
+
+// link makes the server's link stand, or not stand.
+func (r *run) link(enable bool) error {
+	l := r.o.linker
+	linked, err := r.o.Units.Linked(string(r.rec.row.Name))
+	if err != nil {
+		return err
+	}
+	if linked == enable {
+		r.leaveCohort()
+		return r.begin(linked)
+	}
+	c := &linkChange{run: r, enable: enable, done: make(chan error, 1)}
+	if cohort := r.cohort; cohort != nil {
+		r.cohort = nil
+		cohort.arrive(c)
+	} else {
+		l.submit(c)
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-r.ctx.Done():
+	}
+	if l.withdraw(c) {
+		return context.Cause(r.ctx)
+	}
+	// It is being carried out, or waits in its cohort, whose other members are
+	// about to arrive. Leaving now would let it happen after a later job's.
+	select {
+	case err := <-c.done:
+		return errors.Join(context.Cause(r.ctx), err)
+	case <-l.ended:
+		return context.Cause(r.ctx)
+	}
+}

@@ -1,0 +1,225 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// handle applies one event of systemd. unitctl calls it from one goroutine, in
+// the order in which systemd spoke.
+func (o *Orchestrator) handle(ev unitctl.Event) {
+	switch ev.Kind {
+	case unitctl.Connected:
+		o.connected(ev)
+	case unitctl.Disconnected:
+		o.disconnected(ev)
+	case unitctl.Reloading:
+		o.setReloading(true)
+	case unitctl.Reloaded:
+		o.setReloading(false)
+		o.resync.trigger()
+	case unitctl.UnitFilesChanged:
+		o.refreshLinks()
+	case unitctl.Changed:
+		o.observe(ev, func(u server.Unit) server.Unit { return ev.Change.Apply(u) })
+	case unitctl.Removed:
+		o.observe(ev, unloaded)
+	case unitctl.Appeared:
+		o.appeared(ev)
+	}
+}
+
+// unloaded is what is true of a unit that systemd has let go of: it is
+// inactive. The result of its last run stays known.
+func unloaded(u server.Unit) server.Unit {
+	u.Active, u.Sub, u.MainPID, u.Job = "inactive", "dead", 0, 0
+	if u.Load == "" {
+		u.Load = "loaded"
+	}
+	return u
+}
+
+func (o *Orchestrator) connected(ev unitctl.Event) {
+	o.mu.Lock()
+	if !o.link.since.IsZero() {
+		o.link.reconnects++
+	}
+	o.link.connected, o.link.since, o.link.err, o.link.reloading = true, ev.At, "", false
+	o.mu.Unlock()
+	o.resync.trigger()
+	o.jobs.Go(func() {
+		ctx, cancel := context.WithTimeout(o.jobsCtx, 10*time.Second)
+		defer cancel()
+		if v, err := o.Units.Version(ctx); err == nil {
+			o.mu.Lock()
+			o.link.version = v
+			o.mu.Unlock()
+		}
+	})
+}
+
+func (o *Orchestrator) disconnected(ev unitctl.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.link.connected || o.link.since.IsZero() {
+		o.link.since = ev.At
+	}
+	o.link.connected = false
+	if ev.Err != nil {
+		o.link.err = ev.Err.Error()
+	}
+}
+
+func (o *Orchestrator) setReloading(on bool) {
+	o.mu.Lock()
+	o.link.reloading = on
+	o.mu.Unlock()
+}
+
+// observe applies what a signal said to the server's record, if there is one.
+func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server.Unit) {
+	name, _ := server.Instance(ev.Unit)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r, ok := o.records[server.Name(name)]
+	if !ok || ev.Stamp.Before(r.stamp) {
+		return
+	}
+	o.pendingNU.done(r.row.Name)
+	r.stamp = ev.Stamp
+	u := change(r.unit)
+	if u.Job != r.unit.Job {
+		u.JobType = ""
+		if u.Job != 0 && r.run == nil {
+			o.jobs.Go(func() { o.learnJob(r, u.Job) })
+		}
+	}
+	o.apply(r, u, ev.At, server.BySignal)
+}
+
+// learnJob asks what kind of job somebody else queued for a unit: an inactive
+// unit with a start job is starting, one with a stop job has stopped.
+func (o *Orchestrator) learnJob(r *record, id uint32) {
+	ctx, cancel := context.WithTimeout(o.jobsCtx, 10*time.Second)
+	defer cancel()
+	kind, err := o.Units.JobType(ctx, id)
+	if err != nil {
+		return // it is over already
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if r.unit.Job == id {
+		r.unit.JobType = kind
+		o.publish(r)
+	}
+}
+
+// apply sets what was observed of a unit. The caller holds o.mu.
+func (o *Orchestrator) apply(r *record, u server.Unit, at time.Time, by server.Observer) {
+	if u != r.unit && u.Active != r.unit.Active {
+		o.Log.Debug().Str("SERVER", string(r.row.Name)).Str("from", r.unit.Active).Str("to", u.Active).
+			Str("sub", u.Sub).Str("seen_by", string(by)).Msg("the unit changed")
+	}
+	r.unit, r.observedAt, r.observedBy, r.stale = u, at, by, false
+	o.publish(r)
+}
+
+// reread asks systemd for all of a unit's properties and applies the answer.
+func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer) (server.Unit, error) {
+	u, stamp, err := o.Units.Unit(ctx, r.row.Name.Unit())
+	if err != nil {
+		return server.Unit{}, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if stamp.Before(r.stamp) {
+		return r.unit, nil // a signal has told something newer
+	}
+	r.stamp = stamp
+	o.apply(r, u, time.Now(), by)
+	return u, nil
+}
+
+// refreshLinks reads the enablement links and unit files anew and applies
+// them to all servers.
+func (o *Orchestrator) refreshLinks() {
+	links, err := o.Units.Links()
+	if err != nil {
+		o.Log.Error().Err(err).Msg("cannot read the enablement links")
+		return
+	}
+	template, shadowed := o.Units.TemplatePaths()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.host = hostFacts{template: template, shadowed: shadowed, templateMasked: links.TemplateMasked}
+	for _, r := range o.order {
+		o.applyLink(r, links.Enabled[string(r.row.Name)], links.Masked[string(r.row.Name)])
+	}
+}
+
+// applyLink sets a server's enablement. The caller holds o.mu.
+func (o *Orchestrator) applyLink(r *record, enabled, masked bool) {
+	r.enabled, r.masked = enabled, masked
+	o.publish(r)
+}
+
+// appeared remembers a unit that systemd loaded without a word about its
+// state: it can have come to life with nothing but UnitNew. If no signal speaks
+// of it soon, the list is read; asking the unit itself could load it anew and
+// make the next UnitNew.
+func (o *Orchestrator) appeared(ev unitctl.Event) {
+	name, _ := server.Instance(ev.Unit)
+	o.mu.Lock()
+	_, known := o.records[server.Name(name)]
+	quiet := o.link.reloading || !known
+	o.mu.Unlock()
+	if quiet {
+		return
+	}
+	if o.pendingNU.add(server.Name(name)) {
+		o.jobs.Go(func() {
+			select {
+			case <-o.jobsCtx.Done():
+			case <-time.After(appearedGrace):
+				if o.pendingNU.drain() > 0 {
+					o.resync.trigger()
+				}
+			}
+		})
+	}
+}
+
+// appearedGrace is how long a new unit may stay silent before the list is
+// read. PropertiesChanged normally follows UnitNew within the same wake-up of
+// systemd.
+const appearedGrace = 50 * time.Millisecond
+
+// watchStaleness marks servers whose last observation is too old, as it is
+// when the link to systemd stays down.
+func (o *Orchestrator) watchStaleness(ctx context.Context) {
+	limit := 2 * o.Settings.ResyncInterval
+	tick := time.NewTicker(max(o.Settings.ResyncInterval/4, 100*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			o.markStale(now.Add(-limit))
+		}
+	}
+}
+
+func (o *Orchestrator) markStale(before time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.order {
+		if !r.stale && r.observedAt.Before(before) {
+			r.stale = true
+			o.publish(r)
+		}
+	}
+}

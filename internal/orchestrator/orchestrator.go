@@ -1,0 +1,260 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/left4med/left4med/internal/instance"
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// Settings are the switches of the daemon.
+type Settings struct {
+	ResyncEnabled  bool          // default true
+	ResyncInterval time.Duration // default 30 s
+	JobsEnabled    bool          // default true
+	Settle         time.Duration // how long a started unit must stay active, default 2 s
+	Ports          server.PortRange
+}
+
+// DefaultSettings are the settings of a daemon without a configuration file.
+func DefaultSettings() Settings {
+	return Settings{
+		ResyncEnabled: true, ResyncInterval: 30 * time.Second,
+		JobsEnabled: true, Settle: 2 * time.Second, Ports: server.DefaultPorts,
+	}
+}
+
+// Logs gives the last lines of a unit, for the error of a failed start.
+type Logs interface {
+	Tail(ctx context.Context, unit string, lines int) ([]string, error)
+}
+
+// Options are the parts an Orchestrator is made of.
+type Options struct {
+	Settings Settings
+	Units    *unitctl.Manager
+	Store    *store.Store
+	Files    *instance.Tree
+	Logs     Logs
+	Log      zerolog.Logger
+	Version  string
+	Host     string
+	BootID   string // tells one boot of the host from another
+}
+
+// Orchestrator owns the truth. Make it with New, load it with Load, run it with
+// Run.
+type Orchestrator struct {
+	Options
+	started time.Time
+	feed    *feed
+	linker  *linker
+	resync  *resyncer
+
+	mu      sync.RWMutex
+	records map[server.Name]*record
+	order   []*record // sorted by name
+	runs    map[int64]*run
+	link    linkState
+	host    hostFacts
+	closing bool
+
+	creating sync.Mutex // one creation at a time, so that ports are given out once
+
+	jobs      sync.WaitGroup
+	jobsCtx   context.Context
+	stopJobs  context.CancelCauseFunc
+	pendingNU pendingReads
+}
+
+// linkState is the state of the connection to systemd.
+type linkState struct {
+	connected  bool
+	since      time.Time
+	reconnects uint64
+	reloading  bool
+	version    string
+	err        string
+}
+
+// hostFacts are what the last look at the host's unit files said.
+type hostFacts struct {
+	template       string // path of the template in force, "" when there is none
+	shadowed       []string
+	templateMasked bool
+}
+
+// errShutdown is the cause with which jobs are interrupted when the daemon
+// ends. They stay unfinished in the store and go on at the next start.
+var errShutdown = errors.New("left4med is shutting down")
+
+// New makes an Orchestrator that knows nothing yet.
+func New(opts Options) *Orchestrator {
+	o := &Orchestrator{
+		Options: opts,
+		started: time.Now(),
+		records: map[server.Name]*record{},
+		runs:    map[int64]*run{},
+	}
+	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
+	o.linker = newLinker(o)
+	o.resync = newResyncer(o)
+	return o
+}
+
+// eventBlock is how many event ids are reserved at once. The next block is
+// taken at half of it: at 1,000 events a second, more than two hours before
+// they run out, so that a database which cannot be written for a while never
+// makes an id come twice.
+const eventBlock = 1 << 24
+
+// Load reads what the store knows, before Run. It changes nothing on the host.
+func (o *Orchestrator) Load(ctx context.Context) error {
+	first, err := o.Store.ReserveEventIDs(ctx, eventBlock)
+	if err != nil {
+		return fmt.Errorf("cannot reserve event ids: %w", err)
+	}
+	o.feed = newFeed(first, first+eventBlock)
+	rows, err := o.Store.Servers(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot read the servers: %w", err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, row := range rows {
+		o.insert(newRecord(row))
+	}
+	return nil
+}
+
+// Run follows systemd, resyncs, finishes what an earlier run of the daemon
+// began and then calls ready once. It returns when ctx ends, after all it
+// started has ended; jobs in flight are left for the next start.
+func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return o.Units.Run(ctx, o.handle) })
+	g.Go(func() error { return o.linker.loop(ctx) })
+	g.Go(func() error {
+		o.firstResync(ctx)
+		o.recover(ctx)
+		if ctx.Err() == nil {
+			ready()
+		}
+		return o.resync.loop(ctx)
+	})
+	g.Go(func() error {
+		o.watchStaleness(ctx)
+		return nil
+	})
+	<-ctx.Done()
+	o.mu.Lock()
+	o.closing = true
+	o.mu.Unlock()
+	o.stopJobs(errShutdown)
+	err := g.Wait()
+	o.jobs.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// firstResyncWait is how long the daemon waits for systemd before it reports
+// ready all the same, degraded: an API that says "systemd is unavailable" helps
+// an operator more than no API.
+const firstResyncWait = 20 * time.Second
+
+func (o *Orchestrator) firstResync(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstResyncWait)
+	defer cancel()
+	if err := o.resync.whenConnected(ctx); err != nil {
+		o.Log.Error().Err(err).Msg("cannot check the servers against systemd before reporting ready; going on degraded")
+	}
+}
+
+// insert puts a record in its place and publishes it. The caller holds o.mu.
+func (o *Orchestrator) insert(r *record) {
+	o.records[r.row.Name] = r
+	i, _ := slices.BinarySearchFunc(o.order, r.row.Name, func(r *record, n server.Name) int {
+		return strings.Compare(string(r.row.Name), string(n))
+	})
+	o.order = slices.Insert(o.order, i, r)
+	o.publish(r)
+}
+
+// remove takes a record out and tells the readers. The caller holds o.mu.
+func (o *Orchestrator) remove(r *record) {
+	if o.records[r.row.Name] != r {
+		return
+	}
+	delete(o.records, r.row.Name)
+	o.order = slices.DeleteFunc(o.order, func(x *record) bool { return x == r })
+	o.emit(&Event{Type: EventDeleted, value: Deleted{ID: r.row.ID, Name: r.row.Name}})
+}
+
+// List returns all servers from memory.
+func (o *Orchestrator) List() Snapshot {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	s := Snapshot{EventID: o.feed.last(), Servers: make([]*Entry, len(o.order))}
+	for i, r := range o.order {
+		s.Servers[i] = r.entry
+	}
+	return s
+}
+
+// Get returns one server from memory, and the id of the event after which to
+// watch it without a gap.
+func (o *Orchestrator) Get(name server.Name) (*Entry, uint64, error) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	r, ok := o.records[name]
+	if !ok {
+		return nil, 0, errNoServer(name)
+	}
+	return r.entry, o.feed.last(), nil
+}
+
+// Watch follows all changes: those after the event with id after when resume
+// is set, else those from now on.
+func (o *Orchestrator) Watch(after uint64, resume bool) *Watcher {
+	if !resume {
+		after = o.feed.last()
+	}
+	return o.feed.watch(after)
+}
+
+func errNoServer(name server.Name) *server.Error {
+	return server.Errorf(server.CodeServerNotFound, "there is no server %s; `l4d2ctl list` shows which there are", server.Quote(string(name), 40))
+}
+
+func (o *Orchestrator) emit(e *Event) {
+	o.feed.add(e)
+	if o.feed.reserved() < eventBlock/2 {
+		o.reserveMore()
+	}
+}
+
+// reserveMore runs once every 2^23 events.
+func (o *Orchestrator) reserveMore() {
+	o.feed.extend(o.feed.last() + eventBlock) // no second one while this one is under way
+	o.jobs.Go(func() {
+		first, err := o.Store.ReserveEventIDs(o.jobsCtx, eventBlock)
+		if err != nil {
+			o.Log.Error().Err(err).Msg("cannot reserve more event ids")
+			return
+		}
+		o.feed.extend(first + eventBlock)
+	})
+}

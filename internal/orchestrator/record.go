@@ -1,0 +1,157 @@
+package orchestrator
+
+import (
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// record is all that is known of one server. o.mu guards it.
+type record struct {
+	row    store.ServerRow
+	config *server.Config // what is published; replaced, never changed
+
+	unit       server.Unit
+	stamp      unitctl.Stamp // of the newest observation
+	observedAt time.Time
+	observedBy server.Observer
+
+	enabled bool // the link stands
+	masked  bool
+	missing bool // the instance's files are gone
+	stale   bool
+
+	drift      server.Drift
+	driftSince time.Time
+
+	run     *run // the job queued or running
+	entry   *Entry
+	changed chan struct{} // closed at the next publication
+	claimed chan struct{} // holds a value while a request is being judged; not guarded
+}
+
+func newRecord(row store.ServerRow) *record {
+	cfg := row.Config.Clone()
+	return &record{
+		row: row, config: &cfg, drift: server.DriftNone,
+		enabled: row.Desired == server.DesiredRunning, stale: true,
+		changed: make(chan struct{}), claimed: make(chan struct{}, 1),
+	}
+}
+
+// state derives the server's state. A start of ours that has not reached the
+// unit yet counts as starting.
+func (r *record) state() server.State {
+	if r.observedAt.IsZero() {
+		return server.StateUnknown
+	}
+	s := server.DeriveState(r.unit)
+	if r.run != nil && r.run.job.State == server.JobRunning && !s.Live() &&
+		(r.run.job.Kind == server.JobStart || r.run.job.Kind == server.JobRestart) {
+		return server.StateStarting
+	}
+	return s
+}
+
+func (r *record) desired() server.Desired {
+	if r.enabled {
+		return server.DesiredRunning
+	}
+	return server.DesiredStopped
+}
+
+func (r *record) unitFileState() string {
+	switch {
+	case r.masked:
+		return "masked"
+	case r.enabled:
+		return "enabled"
+	}
+	return "disabled"
+}
+
+// judge sets the drift anew, unless a job of ours or of systemd's own is queued
+// or in flight.
+func (o *Orchestrator) judge(r *record, now time.Time) {
+	if r.run != nil || r.unit.Job != 0 || r.row.Phase != server.PhaseReady || r.observedAt.IsZero() {
+		return
+	}
+	drift := server.DeriveDrift(server.Circumstances{
+		Desired: r.desired(), State: r.state(),
+		Masked:  r.masked || o.host.templateMasked,
+		Missing: r.missing || o.host.template == "",
+	})
+	if drift == r.drift {
+		return
+	}
+	r.drift, r.driftSince = drift, now
+	if drift == server.DriftNone {
+		r.driftSince = time.Time{}
+	}
+}
+
+// publish derives what readers see of r. When it differs from before in more
+// than the time of observation, it is an event. The caller holds o.mu.
+func (o *Orchestrator) publish(r *record) {
+	o.judge(r, time.Now())
+	e := &Entry{Server: r.view()}
+	if r.entry != nil && same(&r.entry.Server, &e.Server) {
+		r.entry = e
+		return
+	}
+	r.entry = e
+	o.emit(&Event{Type: EventServer, entry: e})
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// view builds the server as the API shows it.
+func (r *record) view() server.Server {
+	s := server.Server{
+		ID: r.row.ID, Name: r.row.Name, Unit: r.row.Name.Unit(),
+		Desired: r.desired(), State: r.state(),
+		Drift: r.drift, DriftSince: r.driftSince.UTC(), Stale: r.stale,
+		UnitFileState: r.unitFileState(),
+		Phase:         r.row.Phase, Config: r.config,
+	}
+	if !r.observedAt.IsZero() {
+		restarts, due := r.unit.Restarts, r.restartDue()
+		s.ActiveState, s.SubState, s.LoadState = r.unit.Active, r.unit.Sub, r.unit.Load
+		s.Result, s.MainPID, s.InvocationID = r.unit.Result, r.unit.MainPID, r.unit.InvocationID
+		s.Restarts, s.RestartDue = &restarts, &due
+		s.StateSince, s.ObservedAt, s.ObservedBy = r.unit.Since.UTC(), r.observedAt.UTC(), r.observedBy
+	}
+	if r.run != nil {
+		s.Job = r.run.job
+	}
+	return s
+}
+
+// restartDue says whether settings were changed since this run of the unit
+// began.
+func (r *record) restartDue() bool {
+	return r.row.ChangedInvocation != "" && r.row.ChangedInvocation == r.unit.InvocationID && r.state().Live()
+}
+
+// same compares all that is worth an event: not the times of observation, not
+// the counters of resources.
+func same(a, b *server.Server) bool {
+	x, y := *a, *b
+	x.ObservedAt, x.ObservedBy, x.MemoryBytes, x.CPUUsageNS = y.ObservedAt, y.ObservedBy, y.MemoryBytes, y.CPUUsageNS
+	if !equal(x.Restarts, y.Restarts) || !equal(x.RestartDue, y.RestartDue) || !sameJob(x.Job, y.Job) {
+		return false
+	}
+	x.Restarts, x.RestartDue, x.Job = y.Restarts, y.RestartDue, y.Job
+	return x == y // settings and times are compared as pointers and values that only a change replaces
+}
+
+// sameJob leaves out the progress, of which job events tell.
+func sameJob(a, b *server.Job) bool {
+	return a == b || a != nil && b != nil && a.ID == b.ID && a.State == b.State
+}
+
+func equal[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}

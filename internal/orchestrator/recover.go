@@ -1,0 +1,193 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
+)
+
+// recover finishes what an earlier run of the daemon began. It decides for all
+// jobs before it lets the first of them change anything, so that none mistakes
+// another's change for a foreign hand.
+func (o *Orchestrator) recover(ctx context.Context) {
+	if err := o.Files.Sweep(o.owned); err != nil {
+		o.Log.Error().Err(err).Msg("cannot remove what unfinished creations left behind")
+	}
+	o.repairFiles(ctx)
+	if !o.Settings.JobsEnabled {
+		o.Log.Warn().Msg("jobs are switched off; unfinished ones stay as they are")
+		return
+	}
+	rows, err := o.Store.UnfinishedJobs(ctx)
+	if err != nil {
+		o.Log.Error().Err(err).Msg("cannot read the unfinished jobs; they are tried again at the next start")
+		return
+	}
+	var verdicts []error
+	for _, row := range rows {
+		verdicts = append(verdicts, o.mayResume(row))
+	}
+	var runs []*run
+	for i, row := range rows {
+		if verdicts[i] != nil {
+			o.endUnresumed(ctx, row, verdicts[i])
+			continue
+		}
+		o.mu.Lock()
+		if rec := o.recordOf(row); rec != nil {
+			r := o.newRun(rec, row)
+			_ = json.Unmarshal(row.Mark, &r.mark)
+			runs = append(runs, r)
+		}
+		o.mu.Unlock()
+		o.Log.Info().Int64("JOB", row.ID).Str("SERVER", string(row.Server)).Str("kind", string(row.Kind)).Msg("going on with an unfinished job")
+	}
+	o.mu.Lock()
+	c := &cohort{linker: o.linker, missing: len(runs)}
+	for _, r := range runs {
+		r.cohort = c
+	}
+	o.launch(runs...)
+	o.mu.Unlock()
+}
+
+// recordOf finds the server of a stored job. The caller holds o.mu.
+func (o *Orchestrator) recordOf(row store.JobRow) *record {
+	if r := o.records[row.Server]; r != nil && r.row.ID == row.ServerID {
+		return r
+	}
+	return nil
+}
+
+func (o *Orchestrator) owned(name server.Name) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	_, ok := o.records[name]
+	return ok
+}
+
+// errDone says that a job had done its work and only its end was not stored.
+var errDone = errors.New("done already")
+
+// mayResume decides whether a job goes on: not when the host was rebooted or
+// somebody else changed the server's link since the job last wrote, for then
+// going on would undo what came later.
+func (o *Orchestrator) mayResume(row store.JobRow) error {
+	o.mu.RLock()
+	rec := o.recordOf(row)
+	o.mu.RUnlock()
+	if rec == nil {
+		if row.Kind == server.JobDelete {
+			return errDone
+		}
+		return server.Errorf(server.CodeOvertaken, "the server %s was deleted before the job could go on", row.Server)
+	}
+	want := row.Kind == server.JobStart || row.Kind == server.JobRestart
+	switch row.Kind {
+	case server.JobInitialize:
+		return nil // touches no unit
+	case server.JobDelete:
+		if !o.Files.Present(rec.row.Name) {
+			return nil // the point of no return lies behind it
+		}
+	default:
+		if row.BootID != o.BootID {
+			return server.Errorf(server.CodeOvertaken, "the host was rebooted before the %s of %s was done; ask again if it is still wanted", row.Kind, row.Server)
+		}
+	}
+	foreign, err := o.foreignHand(row, want)
+	if err != nil {
+		return err
+	}
+	if foreign {
+		return server.Errorf(server.CodeOvertaken, "%s was %s by somebody else before the %s job was done; ask again if it is still wanted", rec.row.Name.Unit(), enabledWord(!want), row.Kind)
+	}
+	return nil
+}
+
+// foreignHand tells from a job's mark whether somebody else turned the link
+// against it.
+func (o *Orchestrator) foreignHand(row store.JobRow, want bool) (bool, error) {
+	linked, err := o.Units.Linked(string(row.Server))
+	if err != nil || linked == want {
+		return false, err
+	}
+	var m mark
+	if err := json.Unmarshal(row.Mark, &m); err != nil {
+		return false, nil // no mark: it had not begun
+	}
+	if m.Linked == want {
+		return true, nil // it was as the job wants it, and is no more
+	}
+	if row.Step != stepLink {
+		return false, nil // it was and is the other way; the job had not come to it
+	}
+	// The job was about to turn it. If the links are as they were, it did not
+	// come to it; else it did, and somebody turned it back.
+	links, err := o.Units.LinksChanged()
+	return links != m.Links, err
+}
+
+func enabledWord(enabled bool) string {
+	if enabled {
+		return "enabled"
+	}
+	return "disabled"
+}
+
+// endUnresumed stores the end of a job that does not go on. A deletion that was
+// overtaken leaves its server as it was.
+func (o *Orchestrator) endUnresumed(ctx context.Context, row store.JobRow, why error) {
+	row.FinishedAt = time.Now().UTC()
+	row.State, row.Error = server.JobCanceled, jobError(why)
+	if errors.Is(why, errDone) {
+		row.State, row.Error = server.JobSucceeded, nil
+	} else if row.Kind == server.JobDelete {
+		o.mu.RLock()
+		rec := o.recordOf(row)
+		o.mu.RUnlock()
+		if rec != nil {
+			if err := o.Store.SetPhase(ctx, rec.row.ID, server.PhaseReady); err != nil {
+				o.Log.Error().Err(err).Msg("cannot take back a deletion")
+				return
+			}
+			o.setPhase(rec, server.PhaseReady)
+		}
+	}
+	if err := o.Store.UpdateJob(ctx, row); err != nil {
+		o.Log.Error().Err(err).Int64("JOB", row.ID).Msg("cannot store the end of a job")
+		return
+	}
+	o.Log.Warn().Int64("JOB", row.ID).Str("SERVER", string(row.Server)).Str("kind", string(row.Kind)).
+		Str("state", string(row.State)).Msg("an unfinished job does not go on: " + why.Error())
+	o.mu.Lock()
+	o.emit(&Event{Type: EventJob, value: &row.Job})
+	o.mu.Unlock()
+}
+
+// repairFiles writes the settings of a server anew where a crash fell between
+// the store and the files.
+func (o *Orchestrator) repairFiles(ctx context.Context) {
+	o.mu.RLock()
+	records := append([]*record{}, o.order...)
+	o.mu.RUnlock()
+	for _, r := range records {
+		if r.row.Phase != server.PhaseReady {
+			continue
+		}
+		on, err := o.Files.Read(r.row.Name)
+		if err == nil && on.Config.Equal(r.row.Config) {
+			continue
+		}
+		if errors.Is(err, &server.Error{Code: server.CodeInstanceFiles}) || err == nil && on.ID != r.row.ID {
+			continue // gone or foreign: that is drift, and not ours to write over
+		}
+		if err := o.Files.Write(ctx, r.row.Name, r.row.ID, r.row.Config); err != nil {
+			o.Log.Error().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot write the settings of a server")
+		}
+	}
+}

@@ -1,0 +1,340 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
+)
+
+// errJobsDisabled is the answer to every write while jobs are switched off.
+func errJobsDisabled() *server.Error {
+	return server.Errorf(server.CodeJobsDisabled, "jobs are switched off on this host ([jobs] enabled = false in /etc/left4me/left4med.toml), so nothing can be changed; what is shown stays true")
+}
+
+func (o *Orchestrator) writable() *server.Error {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	switch {
+	case o.closing:
+		return server.Errorf(server.CodeShuttingDown, "left4med is shutting down; ask again in a moment")
+	case !o.Settings.JobsEnabled:
+		return errJobsDisabled()
+	}
+	return nil
+}
+
+// Request asks for the same job for each of the named servers: start, stop,
+// restart or delete. The jobs are on the disk when it returns, in the order of
+// names; a server that is refused does not hold up the others. The same request
+// twice is one job.
+func (o *Orchestrator) Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []Refusal, error) {
+	if err := o.writable(); err != nil {
+		return nil, nil, err
+	}
+	claimed, refused, err := o.claim(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unclaim(claimed)
+
+	plan := o.plan(kind, claimed, who)
+	if err := o.insertJobs(ctx, plan); err != nil {
+		return nil, nil, err
+	}
+	o.engage(plan)
+	jobs, more := plan.answer(names)
+	return jobs, append(refused, more...), nil
+}
+
+// claim takes the servers for this request alone, so that two requests for one
+// server are judged one after the other. The order by name keeps two requests
+// for many from waiting for each other.
+func (o *Orchestrator) claim(ctx context.Context, names []server.Name) ([]*record, []Refusal, error) {
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	var claimed []*record
+	var refused []Refusal
+	for _, name := range slices.Compact(sorted) {
+		o.mu.RLock()
+		r := o.records[name]
+		o.mu.RUnlock()
+		if r == nil {
+			refused = append(refused, Refusal{Server: string(name), Err: errNoServer(name)})
+			continue
+		}
+		select {
+		case r.claimed <- struct{}{}:
+			claimed = append(claimed, r)
+		case <-ctx.Done():
+			unclaim(claimed)
+			return nil, nil, ctx.Err()
+		}
+	}
+	return claimed, refused, nil
+}
+
+func unclaim(records []*record) {
+	for _, r := range records {
+		<-r.claimed
+	}
+}
+
+// plan is what a request amounts to, decided for each server.
+type plan struct {
+	now     []*record
+	jobs    map[server.Name]*server.Job // joined, or made
+	refused map[server.Name]*server.Error
+	insert  []store.NewJob
+	records []*record // of insert
+}
+
+func (o *Orchestrator) plan(kind server.JobKind, records []*record, who server.Requester) *plan {
+	p := &plan{jobs: map[server.Name]*server.Job{}, refused: map[server.Name]*server.Error{}}
+	links, err := o.Units.LinksChanged()
+	if err != nil {
+		links = 0 // then the mark says "changed", which errs on the side of doing nothing
+	}
+	now := time.Now().UTC()
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, r := range records {
+		name := r.row.Name
+		current, verdict := o.verdict(r, kind)
+		switch {
+		case o.records[name] != r:
+			p.refused[name] = errNoServer(name)
+			continue
+		case verdict == server.Join:
+			p.jobs[name] = current
+			continue
+		case verdict == server.Busy:
+			p.refused[name] = errBusy(name, current)
+			continue
+		case r.row.Phase != server.PhaseReady && !(kind == server.JobDelete && r.row.Phase == server.PhaseDeleting):
+			p.refused[name] = server.Errorf(server.CodeBusy, "the server %s is being deleted and its last deletion failed; `l4d2ctl delete %s` tries again", name, name)
+			continue
+		}
+		job := store.NewJob{Row: store.JobRow{
+			Job: server.Job{
+				Server: name, ServerID: r.row.ID, Kind: kind, State: server.JobQueued,
+				RequestedBy: who, CreatedAt: now,
+			},
+			Mark: mark{Linked: r.enabled, Links: links}.encode(), BootID: o.BootID,
+		}}
+		if verdict == server.Supersede {
+			job.Supersedes = current.ID
+		}
+		if kind == server.JobDelete {
+			phase := server.PhaseDeleting
+			job.Phase = &phase
+		}
+		p.insert = append(p.insert, job)
+		p.records = append(p.records, r)
+	}
+	return p
+}
+
+// verdict judges a request against the server's job, if it has one. A job whose
+// work is over is no longer in the way. The caller holds o.mu.
+func (o *Orchestrator) verdict(r *record, kind server.JobKind) (*server.Job, server.Verdict) {
+	if r.run == nil || r.run.ending || r.run.job.State.Finished() {
+		return nil, server.Accept
+	}
+	return r.run.job, server.Judge(kind, r.run.job.Kind)
+}
+
+func errBusy(name server.Name, job *server.Job) *server.Error {
+	e := server.Errorf(server.CodeBusy, "the server %s has a %s job under way (job %d); wait for it, or cancel it with `l4d2ctl jobs --cancel %d`", name, job.Kind, job.ID, job.ID)
+	e.Job = job.ID
+	return e
+}
+
+func (o *Orchestrator) insertJobs(ctx context.Context, p *plan) error {
+	if len(p.insert) == 0 {
+		return nil
+	}
+	rows, err := o.Store.InsertJobs(ctx, p.insert)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		p.insert[i].Row = rows[i]
+	}
+	return nil
+}
+
+// engage starts the work on the stored jobs. Those of one request share a
+// cohort, and so one enable call and one reload.
+func (o *Orchestrator) engage(p *plan) {
+	if len(p.insert) == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	runs := make([]*run, len(p.insert))
+	var c *cohort
+	if len(runs) > 1 {
+		c = &cohort{linker: o.linker, missing: len(runs)}
+	}
+	for i, job := range p.insert {
+		r := p.records[i]
+		if job.Phase != nil {
+			r.row.Phase = *job.Phase
+		}
+		runs[i] = o.newRun(r, job.Row)
+		runs[i].cohort = c
+		p.jobs[r.row.Name] = runs[i].job
+	}
+	o.launch(runs...)
+}
+
+// answer puts jobs and refusals in the order in which they were asked for.
+func (p *plan) answer(names []server.Name) (jobs []*server.Job, refused []Refusal) {
+	seen := map[server.Name]bool{}
+	for _, name := range names {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		if job := p.jobs[name]; job != nil {
+			jobs = append(jobs, job)
+		}
+		if err := p.refused[name]; err != nil {
+			refused = append(refused, Refusal{Server: string(name), Err: err})
+		}
+	}
+	return jobs, refused
+}
+
+// Create makes a new server. Its settings are the defaults changed by patch;
+// without a port it gets the lowest free one of the range.
+func (o *Orchestrator) Create(ctx context.Context, name server.Name, patch server.ConfigPatch, who server.Requester) (*server.Job, error) {
+	if err := o.writable(); err != nil {
+		return nil, err
+	}
+	o.creating.Lock()
+	defer o.creating.Unlock()
+	cfg, err := o.newConfig(name, patch)
+	if err != nil {
+		return nil, err
+	}
+	if !o.Files.Gone(name) {
+		return nil, server.Errorf(server.CodeNameTaken, "there is a directory of an instance %s that no server owns; move it away from /var/lib/left4me/instances and runtime, or choose another name", name)
+	}
+	now := time.Now().UTC()
+	row, job, err := o.Store.CreateServer(ctx,
+		store.ServerRow{Name: name, Phase: server.PhaseCreating, Config: cfg, Desired: server.DesiredStopped, CreatedAt: now},
+		store.JobRow{
+			Job: server.Job{
+				Server: name, Kind: server.JobInitialize, State: server.JobQueued,
+				RequestedBy: who, CreatedAt: now,
+			},
+			BootID: o.BootID,
+		})
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	rec := newRecord(row)
+	o.insert(rec)
+	r := o.newRun(rec, job)
+	o.launch(r)
+	return r.job, nil
+}
+
+func (o *Orchestrator) newConfig(name server.Name, patch server.ConfigPatch) (server.Config, error) {
+	cfg := patch.Apply(server.DefaultConfig(name))
+	o.mu.RLock()
+	_, taken := o.records[name]
+	owners := map[uint16]server.Name{}
+	for _, r := range o.order {
+		owners[r.row.Config.Port] = r.row.Name
+	}
+	o.mu.RUnlock()
+	if taken {
+		return cfg, server.Errorf(server.CodeNameTaken, "there is a server %s already; choose another name, or change its settings with `l4d2ctl initialize %s --port …`", name, name)
+	}
+	if patch.Port == nil {
+		port, ok := o.Settings.Ports.Lowest(func(p uint16) bool { return owners[p] != "" })
+		if !ok {
+			return cfg, server.Errorf(server.CodeNoFreePort, "every port from %d to %d belongs to a server; delete one, or widen the range in /etc/left4me/left4med.toml", o.Settings.Ports.Low, o.Settings.Ports.High)
+		}
+		cfg.Port = port
+	} else if owner := owners[cfg.Port]; owner != "" {
+		return cfg, errPortTaken(cfg.Port, owner)
+	}
+	return cfg, errors.Join(cfg.Validate(o.Settings.Ports), o.Files.CheckOverlays(cfg))
+}
+
+func errPortTaken(port uint16, owner server.Name) *server.Error {
+	e := server.Errorf(server.CodePortTaken, "the port %d belongs to the server %s; choose another, or leave it out to get a free one", port, owner)
+	e.Field = "config.port"
+	return e
+}
+
+// Change changes settings of a server. They apply at its next start.
+func (o *Orchestrator) Change(ctx context.Context, name server.Name, patch server.ConfigPatch, _ server.Requester) (*Entry, error) {
+	if err := o.writable(); err != nil {
+		return nil, err
+	}
+	claimed, refused, err := o.claim(ctx, []server.Name{name})
+	if err != nil {
+		return nil, err
+	}
+	defer unclaim(claimed)
+	if len(refused) > 0 {
+		return nil, refused[0].Err
+	}
+	r := claimed[0]
+	cfg, invocation, err := o.changed(r, patch)
+	if err != nil {
+		return nil, err
+	}
+	old, oldInvocation := r.row.Config, r.row.ChangedInvocation
+	if cfg.Equal(old) {
+		invocation = oldInvocation // the files are written all the same: that mends what is missing
+	} else if err := o.Store.SetConfig(ctx, r.row.ID, cfg, invocation); err != nil {
+		return nil, err
+	}
+	if err := o.Files.Write(context.WithoutCancel(ctx), name, r.row.ID, cfg); err != nil {
+		return nil, errors.Join(err, o.Store.SetConfig(context.WithoutCancel(ctx), r.row.ID, old, oldInvocation))
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r.row.Config, r.row.ChangedInvocation, r.config = cfg, invocation, &cfg
+	o.publish(r)
+	return r.entry, nil
+}
+
+// changed works out the new settings and checks them, and the run of the unit
+// that does not have them yet.
+func (o *Orchestrator) changed(r *record, patch server.ConfigPatch) (cfg server.Config, invocation string, err error) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	name := r.row.Name
+	if o.records[name] != r {
+		return cfg, "", errNoServer(name)
+	}
+	if r.row.Phase != server.PhaseReady {
+		e := server.Errorf(server.CodeBusy, "the server %s is being made or deleted (%s), so its settings cannot be changed", name, r.row.Phase)
+		if r.run != nil {
+			e.Job = r.run.job.ID
+		}
+		return cfg, "", e
+	}
+	cfg = patch.Apply(r.row.Config)
+	for _, other := range o.order {
+		if other != r && other.row.Config.Port == cfg.Port {
+			return cfg, "", errPortTaken(cfg.Port, other.row.Name)
+		}
+	}
+	if r.state().Live() {
+		invocation = r.unit.InvocationID
+	}
+	return cfg, invocation, errors.Join(cfg.Validate(o.Settings.Ports), o.Files.CheckOverlays(cfg))
+}

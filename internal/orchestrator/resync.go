@@ -1,0 +1,261 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// resyncer checks all servers against systemd: at the start, at each tick,
+// after a reconnect and after a reload of systemd, and when asked.
+type resyncer struct {
+	o    *Orchestrator
+	wake chan struct{}
+
+	mu      sync.Mutex
+	waiters []chan error // want one that begins after they asked
+	triedAt time.Time
+	lastAt  time.Time
+	took    time.Duration
+	err     error
+	turn    int // where the rolling re-read goes on
+}
+
+func newResyncer(o *Orchestrator) *resyncer {
+	return &resyncer{o: o, wake: make(chan struct{}, 1), triedAt: time.Now()}
+}
+
+// trigger asks for a resync soon. Many triggers are one resync.
+func (s *resyncer) trigger() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// whenConnected waits for systemd and does the first resync.
+func (s *resyncer) whenConnected(ctx context.Context) error {
+	retry := time.NewTicker(time.Second)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.wake:
+		case <-retry.C:
+			if !s.o.Units.Connected() {
+				continue
+			}
+		}
+		if err := s.once(ctx); err == nil {
+			return nil
+		}
+	}
+}
+
+func (s *resyncer) loop(ctx context.Context) error {
+	var tick <-chan time.Time
+	if s.o.Settings.ResyncEnabled {
+		t := time.NewTicker(s.o.Settings.ResyncInterval)
+		defer t.Stop()
+		tick = t.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			s.answer(s.takeWaiters(), ctx.Err())
+			return nil
+		case <-tick:
+		case <-s.wake:
+		}
+		waiters := s.takeWaiters()
+		err := s.once(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.o.Log.Warn().Err(err).Msg("the resync failed")
+		}
+		s.answer(waiters, err)
+	}
+}
+
+func (s *resyncer) takeWaiters() []chan error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.waiters
+	s.waiters = nil
+	return w
+}
+
+func (s *resyncer) answer(waiters []chan error, err error) {
+	for _, w := range waiters {
+		w <- err
+	}
+}
+
+// Resync checks all servers against systemd now and returns when it is done.
+func (o *Orchestrator) Resync(ctx context.Context) error {
+	w := make(chan error, 1)
+	o.resync.mu.Lock()
+	o.resync.waiters = append(o.resync.waiters, w)
+	o.resync.mu.Unlock()
+	o.resync.trigger()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-o.jobsCtx.Done():
+		return server.Errorf(server.CodeShuttingDown, "left4med is shutting down; ask again in a moment")
+	case err := <-w:
+		return err
+	}
+}
+
+// once is one resync: the links, the instances' files, one list call, and a
+// second look at each server whose line changed and at the next few in turn.
+func (s *resyncer) once(ctx context.Context) error {
+	start := time.Now()
+	err := s.check(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.triedAt, s.err = time.Now(), err
+	if err == nil {
+		s.lastAt, s.took = time.Now(), time.Since(start)
+	}
+	return err
+}
+
+func (s *resyncer) check(ctx context.Context) error {
+	o := s.o
+	o.refreshLinks()
+	missing := o.missingFiles()
+	snap, err := o.Units.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list the units of the servers: %w", err)
+	}
+	o.mu.Lock()
+	var again []*record
+	now := time.Now()
+	for _, r := range o.order {
+		r.missing = missing[r.row.ID]
+		if o.compare(r, snap, now) {
+			again = append(again, r)
+		}
+	}
+	again = append(again, s.slice(o.order)...)
+	o.mu.Unlock()
+	s.details(ctx, again)
+	return nil
+}
+
+// compare applies a server's line of the list and says whether the rest of its
+// properties must be read again. The caller holds o.mu.
+func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) (again bool) {
+	if snap.Stamp.Before(r.stamp) {
+		return false // a signal has told something newer
+	}
+	u := r.unit
+	line, listed := snap.Units[r.row.Name.Unit()]
+	if listed {
+		u.Load, u.Active, u.Sub, u.Job, u.JobType = line.Load, line.Active, line.Sub, line.Job, line.JobType
+	} else {
+		u = unloaded(u)
+		u.Load = o.unlistedLoad(r)
+	}
+	first := r.observedAt.IsZero()
+	if u != r.unit && r.run != nil && !first {
+		return false // the job reads for itself what it needs
+	}
+	changed := u != r.unit
+	r.stamp = snap.Stamp
+	o.apply(r, u, now, server.ByResync)
+	return listed && (changed || first)
+}
+
+// unlistedLoad is the load state of a unit that systemd does not hold.
+func (o *Orchestrator) unlistedLoad(r *record) string {
+	switch {
+	case r.masked || o.host.templateMasked:
+		return "masked"
+	case o.host.template == "":
+		return "not-found"
+	}
+	return "loaded"
+}
+
+// slice picks the servers whose turn it is to be read again whole, so that all
+// are within twenty resyncs (or the servers' number divided by ten, for few
+// servers). Units that systemd does not hold are left alone: reading one would
+// load it.
+func (s *resyncer) slice(order []*record) []*record {
+	n := min(max(10, len(order)/20), len(order))
+	var picked []*record
+	for range n {
+		s.turn = (s.turn + 1) % len(order)
+		if r := order[s.turn]; r.run == nil && r.unit.Active != "inactive" {
+			picked = append(picked, r)
+		}
+	}
+	return picked
+}
+
+// details reads all properties of the given servers. One that fails is logged
+// and does not stop the others.
+func (s *resyncer) details(ctx context.Context, records []*record) {
+	var g errgroup.Group
+	g.SetLimit(16)
+	for _, r := range records {
+		g.Go(func() error {
+			if _, err := s.o.reread(ctx, r, server.ByResync); err != nil && ctx.Err() == nil {
+				s.o.Log.Warn().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot read the unit of a server")
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// missingFiles looks for the files of each server that should have them.
+func (o *Orchestrator) missingFiles() map[int64]bool {
+	o.mu.RLock()
+	rows := make(map[int64]server.Name, len(o.order))
+	for _, r := range o.order {
+		if r.row.Phase == server.PhaseReady && r.run == nil {
+			rows[r.row.ID] = r.row.Name
+		}
+	}
+	o.mu.RUnlock()
+	missing := map[int64]bool{}
+	for id, name := range rows {
+		if err := o.Files.Check(name); err != nil {
+			missing[id] = true
+		}
+	}
+	return missing
+}
+
+// lastTry is when a resync last ended, well or not.
+func (s *resyncer) lastTry() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.triedAt
+}
+
+// health describes the last resync.
+func (s *resyncer) health() ResyncHealth {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := ResyncHealth{
+		Enabled:         s.o.Settings.ResyncEnabled,
+		IntervalSeconds: s.o.Settings.ResyncInterval.Seconds(),
+		LastAt:          s.lastAt.UTC(),
+		LastMillis:      float64(s.took.Microseconds()) / 1000,
+	}
+	if s.err != nil {
+		h.Error = s.err.Error()
+	}
+	return h
+}

@@ -1,0 +1,298 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
+)
+
+// run is one job in flight. Its goroutine is the only one that works on its
+// server; o.mu guards job.
+type run struct {
+	o      *Orchestrator
+	rec    *record
+	row    store.JobRow // as stored; written by the run's goroutine alone
+	job    *server.Job  // what readers see; replaced, never changed
+	mark   mark
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when the run is over and its end is stored
+	after  *run          // the run whose place it took; it begins when that is over
+	cohort *cohort       // the runs that were asked for together; nil when alone
+	ending bool          // the work is over, its end is being stored; o.mu guards it
+}
+
+// steps of a job, as stored. A job that has none yet changed nothing.
+const (
+	stepBegun = "begun" // running; no link was changed by it yet
+	stepLink  = "link"  // about to change, or has changed, the enablement link
+)
+
+// mark is what a job notes beside its step, so that after a crash it can tell
+// what came later by another hand.
+type mark struct {
+	Linked     bool   `json:"linked"`               // the link stood when the step was noted
+	Links      int64  `json:"links"`                // mtime of the directory of links then, in ns
+	Invocation string `json:"invocation,omitempty"` // the unit's run then
+}
+
+func (m mark) encode() []byte {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // two numbers and a string
+	}
+	return b
+}
+
+// causes with which a run is interrupted.
+var (
+	errCanceled   = errors.New("canceled on request")
+	errSuperseded = errors.New("superseded by a later job")
+)
+
+// newRun makes a run and puts it in its record's place. The caller holds o.mu
+// and calls launch afterwards.
+func (o *Orchestrator) newRun(rec *record, row store.JobRow) *run {
+	r := &run{o: o, rec: rec, row: row, after: rec.run, done: make(chan struct{})}
+	job := row.Job
+	r.job = &job
+	r.ctx, r.cancel = context.WithCancelCause(o.jobsCtx)
+	o.runs[row.ID] = r
+	if r.after != nil {
+		r.after.supersededBy(r)
+	}
+	rec.run = r
+	o.emit(&Event{Type: EventJob, value: r.job})
+	o.publish(rec)
+	return r
+}
+
+// launch begins the work. ctx ends with the daemon, not with the request.
+func (o *Orchestrator) launch(runs ...*run) {
+	for _, r := range runs {
+		o.jobs.Go(r.execute)
+	}
+}
+
+// supersededBy ends r for its readers at once; its goroutine ends when the call
+// it waits for lets it. The store has done the same in the transaction that
+// stored by. The caller holds o.mu.
+func (r *run) supersededBy(by *run) {
+	if r.ending || r.job.State.Finished() {
+		return // finish finds out which of the two ends the store took
+	}
+	job := *r.job
+	id := by.row.ID
+	job.State, job.SupersededBy, job.FinishedAt = server.JobCanceled, &id, by.job.CreatedAt
+	r.job = &job
+	r.o.emit(&Event{Type: EventJob, value: r.job})
+	r.cancel(errSuperseded)
+}
+
+func (r *run) execute() {
+	defer close(r.done)
+	defer r.cancel(nil)
+	defer r.leaveCohort()
+	if r.row.Kind == server.JobInitialize || r.after != nil {
+		r.leaveCohort() // the others shall not wait for what this one waits for
+	}
+	if r.after != nil {
+		<-r.after.done
+		r.after = nil
+	}
+	err := r.work()
+	r.finish(err)
+}
+
+// work does the job, unless it is over before it began.
+func (r *run) work() error {
+	if err := context.Cause(r.ctx); err != nil {
+		return err
+	}
+	switch r.row.Kind {
+	case server.JobInitialize:
+		return r.create()
+	case server.JobStart:
+		return r.start()
+	case server.JobStop:
+		return r.stop()
+	case server.JobRestart:
+		return r.restart()
+	case server.JobDelete:
+		return r.delete()
+	}
+	return server.Errorf(server.CodeInternal, "this version of left4med does not know jobs of kind %s; upgrade it, then ask again", r.row.Kind)
+}
+
+// finish stores and publishes how the job ended. A job interrupted by the
+// daemon's own end stays unfinished: it goes on at the next start.
+func (r *run) finish(err error) {
+	cause := context.Cause(r.ctx)
+	if err != nil && errors.Is(cause, errShutdown) {
+		return
+	}
+	o := r.o
+	o.mu.Lock()
+	superseded := r.job.State.Finished() // the store and the readers know it already
+	r.ending = !superseded
+	o.mu.Unlock()
+	if superseded {
+		o.settleRun(r, nil)
+		return
+	}
+	now := time.Now().UTC()
+	row := r.row
+	row.FinishedAt, row.Progress = now, nil
+	switch {
+	case err == nil:
+		row.State, row.Error = server.JobSucceeded, nil
+	case errors.Is(err, errCanceled) || errors.Is(cause, errCanceled) && errors.Is(err, context.Canceled):
+		row.State, row.Error = server.JobCanceled, &server.JobError{Code: server.CodeJobFailed, Detail: "canceled on request; what it had done so far stands"}
+	default:
+		row.State, row.Error = server.JobFailed, jobError(err)
+		if errors.Is(err, &server.Error{Code: server.CodeOvertaken}) {
+			row.State = server.JobCanceled
+		}
+	}
+	if err != nil {
+		o.Log.Warn().Err(err).Str("SERVER", string(row.Server)).Int64("JOB", row.ID).Str("kind", string(row.Kind)).
+			Str("state", string(row.State)).Msg("a job did not succeed")
+	}
+	o.settleRun(r, r.store(row))
+}
+
+// store writes the job's end and returns the job as it is stored: a job that
+// came later may have ended it first. It keeps trying while the disk refuses,
+// since a job must not be shown as ended when a restart would begin it again.
+func (r *run) store(row store.JobRow) *server.Job {
+	ctx := r.o.jobsCtx
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		err := r.o.Store.UpdateJob(ctx, row)
+		if errors.Is(err, &server.Error{Code: server.CodeJobFinished}) {
+			row, err = r.o.Store.Job(ctx, row.ID)
+		}
+		if err == nil {
+			return &row.Job
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.o.Log.Error().Err(err).Int64("JOB", row.ID).Msg("cannot store the end of a job; trying again")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// settleRun takes a finished run out of its record and publishes both.
+func (o *Orchestrator) settleRun(r *run, job *server.Job) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.runs, r.row.ID)
+	if r.rec.run == r {
+		r.rec.run = nil
+	}
+	if o.records[r.rec.row.Name] == r.rec {
+		o.publish(r.rec)
+	}
+	if job != nil && !r.job.State.Finished() {
+		r.job = job
+		o.emit(&Event{Type: EventJob, value: job})
+	}
+}
+
+// begin stores that the job is under way, with what it needs to know after a
+// crash, and shows it.
+func (r *run) begin(linked bool) error {
+	if r.row.Step == stepLink {
+		return nil // resumed: what the step noted still counts
+	}
+	return r.note(stepBegun, linked)
+}
+
+// note stores a step and its mark.
+func (r *run) note(step string, linked bool) error {
+	row, err := r.noted(step, linked)
+	if err != nil {
+		return err
+	}
+	if err := r.o.Store.SetStep(r.ctx, []store.StepUpdate{stepOf(row)}); err != nil {
+		return err
+	}
+	r.adopt(row)
+	return nil
+}
+
+// noted is the row with the step noted, not yet stored.
+func (r *run) noted(step string, linked bool) (store.JobRow, error) {
+	links, err := r.o.Units.LinksChanged()
+	if err != nil {
+		return store.JobRow{}, err
+	}
+	m := r.mark
+	m.Linked, m.Links = linked, links
+	row := r.row
+	row.Step, row.Mark, row.BootID = step, m.encode(), r.o.BootID
+	row.State = server.JobRunning
+	if row.StartedAt.IsZero() {
+		row.StartedAt = time.Now().UTC()
+	}
+	return row, nil
+}
+
+func stepOf(row store.JobRow) store.StepUpdate {
+	return store.StepUpdate{JobID: row.ID, Step: row.Step, Mark: row.Mark, BootID: row.BootID, StartedAt: row.StartedAt}
+}
+
+// adopt takes over a row that was stored and shows its state.
+func (r *run) adopt(row store.JobRow) {
+	first := r.row.State != server.JobRunning
+	r.row = row
+	if len(row.Mark) > 0 {
+		_ = json.Unmarshal(row.Mark, &r.mark) // written by encode
+	}
+	if first {
+		r.show(func(j *server.Job) { j.State, j.StartedAt = row.State, row.StartedAt })
+	}
+}
+
+// say shows what the job is doing.
+func (r *run) say(text string) {
+	r.show(func(j *server.Job) { j.Progress = &server.Progress{Text: text} })
+}
+
+// show publishes a change of the job, unless it was superseded meanwhile.
+func (r *run) show(change func(*server.Job)) {
+	o := r.o
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if r.job.State.Finished() {
+		return
+	}
+	job := *r.job
+	change(&job)
+	r.job = &job
+	o.emit(&Event{Type: EventJob, value: r.job})
+	o.publish(r.rec)
+}
+
+// jobError is an error as a job shows it. The text of an error that is not
+// ours may hold anything, so it goes to the journal only.
+func jobError(err error) *server.JobError {
+	var e *server.Error
+	if !errors.As(err, &e) {
+		return &server.JobError{Code: server.CodeInternal, Detail: "left4med met an unexpected error; `journalctl -u left4med` tells more"}
+	}
+	je := &server.JobError{Code: e.Code, Detail: server.Visible(e.Detail)}
+	var failed *startFailure
+	if errors.As(err, &failed) {
+		je.Logs = failed.logs
+	}
+	return je
+}

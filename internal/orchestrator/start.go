@@ -1,0 +1,230 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// startFailure is a start that systemd took on and that did not end in a
+// running server.
+type startFailure struct {
+	err  *server.Error
+	logs []string // the unit's last lines
+}
+
+func (f *startFailure) Error() string { return f.err.Error() }
+func (f *startFailure) Unwrap() error { return f.err }
+
+// start enables and starts the server. Each step looks first and may be
+// repeated.
+func (r *run) start() error {
+	if err := r.startable(); err != nil {
+		return err
+	}
+	r.prune()
+	if err := r.link(true); err != nil {
+		return err
+	}
+	r.say("starting")
+	if err := r.recoverFailed(); err != nil {
+		return err
+	}
+	begun := time.Now()
+	result, err := r.o.Units.Start(r.ctx, r.rec.row.Name.Unit())
+	if err != nil && !errors.Is(err, unitctl.ErrConnectionLost) {
+		return err
+	}
+	return r.settle(begun, result)
+}
+
+// restart enables the server, ends its present run and starts a new one. When
+// a resumed job finds another run than the one it meant to end, that part is
+// done.
+func (r *run) restart() error {
+	if err := r.startable(); err != nil {
+		return err
+	}
+	before, err := r.o.reread(r.ctx, r.rec, server.ByJob)
+	if err != nil {
+		return err
+	}
+	resumed := r.mark.Invocation != "" && r.mark.Invocation != before.InvocationID && before.Active == "active"
+	if r.mark.Invocation == "" {
+		r.mark.Invocation = before.InvocationID
+	}
+	if err := r.link(true); err != nil {
+		return err
+	}
+	if resumed {
+		return r.settle(time.Now(), "done")
+	}
+	if err := r.recoverFailed(); err != nil {
+		return err
+	}
+	r.say("restarting")
+	begun := time.Now()
+	result, err := r.o.Units.Restart(r.ctx, r.rec.row.Name.Unit())
+	if err != nil && !errors.Is(err, unitctl.ErrConnectionLost) {
+		return err
+	}
+	return r.settle(begun, result)
+}
+
+// startable looks whether there is anything to start, before anything is
+// changed.
+func (r *run) startable() error {
+	o, name := r.o, r.rec.row.Name
+	o.mu.RLock()
+	template, masked := o.host.template, o.host.templateMasked || r.rec.masked
+	o.mu.RUnlock()
+	if masked {
+		return server.Errorf(server.CodeMasked, "%s is masked, so systemd will not start it; `systemctl unmask %s` allows it again", name.Unit(), name.Unit())
+	}
+	if template == "" {
+		return server.Errorf(server.CodeTemplateMissing, "systemd has no unit template %s; reinstall the package left4med, or run `l4d2ctl doctor`", server.Template)
+	}
+	if err := o.Files.Check(name); err != nil {
+		return err
+	}
+	return o.Files.Installed()
+}
+
+// prune removes settings layers that no mount can be using: those of a server
+// without a process. Old layers do no harm, so a failure is only told.
+func (r *run) prune() {
+	r.o.mu.RLock()
+	live := server.DeriveState(r.rec.unit).Live()
+	r.o.mu.RUnlock()
+	if live {
+		return
+	}
+	select {
+	case r.rec.claimed <- struct{}{}: // no change of settings may run beside it
+	case <-r.ctx.Done():
+		return
+	}
+	defer func() { <-r.rec.claimed }()
+	if err := r.o.Files.Prune(r.rec.row.Name); err != nil {
+		r.o.Log.Warn().Err(err).Str("SERVER", string(r.rec.row.Name)).Msg("cannot remove old settings layers")
+	}
+}
+
+// recoverFailed makes systemd forget an earlier failure, so that its start
+// limit does not refuse what an operator asks for.
+func (r *run) recoverFailed() error {
+	r.o.mu.RLock()
+	failed := r.rec.unit.Active == "failed"
+	r.o.mu.RUnlock()
+	if !failed {
+		return nil
+	}
+	return r.o.Units.ResetFailed(r.ctx, r.rec.row.Name.Unit())
+}
+
+// settle judges a start by what the unit is afterwards: active, and still the
+// same run of it after the settle time.
+func (r *run) settle(begun time.Time, result unitctl.JobResult) error {
+	if err := context.Cause(r.ctx); err != nil {
+		return err
+	}
+	u, err := r.readAgain()
+	if err != nil {
+		return err
+	}
+	if u.Active != "active" {
+		return r.startFailed(u, begun, result)
+	}
+	r.say("running; watching whether it stays up")
+	invocation, end := u.InvocationID, time.NewTimer(r.o.Settings.Settle)
+	defer end.Stop()
+	for {
+		u, changed := r.watchUnit()
+		if u.Active != "active" || u.InvocationID != invocation {
+			if u, err = r.readAgain(); err != nil {
+				return err
+			}
+			if u.Active != "active" || u.InvocationID != invocation {
+				return r.startFailed(u, begun, result)
+			}
+		}
+		select {
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		case <-changed:
+		case <-end.C:
+			return nil
+		}
+	}
+}
+
+// watchUnit returns what is known of the unit and a channel that closes at the
+// next change.
+func (r *run) watchUnit() (server.Unit, <-chan struct{}) {
+	r.o.mu.RLock()
+	defer r.o.mu.RUnlock()
+	return r.rec.unit, r.rec.changed
+}
+
+// readAgain reads the unit; while the link to systemd is down it waits for it,
+// since a job must not end without knowing what became of the server.
+func (r *run) readAgain() (server.Unit, error) {
+	for {
+		u, err := r.o.reread(r.ctx, r.rec, server.ByJob)
+		if err == nil || r.ctx.Err() != nil {
+			return u, errors.Join(err, context.Cause(r.ctx))
+		}
+		if r.o.Units.Connected() && !errors.Is(err, unitctl.ErrConnectionLost) &&
+			!errors.Is(err, &server.Error{Code: server.CodeSystemdUnavailable}) {
+			return u, err
+		}
+		r.say("waiting for systemd")
+		select {
+		case <-r.ctx.Done():
+			return u, context.Cause(r.ctx)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// logLines is how much of a failed unit's log a job carries.
+const logLines = 15
+
+// startFailed words what became of a start, in systemd's terms, with the
+// unit's last lines.
+func (r *run) startFailed(u server.Unit, begun time.Time, result unitctl.JobResult) error {
+	name := r.rec.row.Name
+	units, why := []string{name.Unit()}, ""
+	switch {
+	case result == "dependency":
+		units = []string{name.UpperUnit(), name.OverlayUnit()}
+		why = "its files could not be mounted (`systemctl status " + strings.Join(units, " ") + "`)"
+	case result == "canceled" || result == "skipped":
+		why = fmt.Sprintf("systemd's job ended as %q because something else asked for the opposite; the unit is %s", result, u.Active)
+	case u.Result == "start-limit-hit":
+		why = "it failed too often in a short time, so systemd gave up (start-limit-hit)"
+	case u.Result != "" && u.Result != "success":
+		why = fmt.Sprintf("it ended with result %s %.1f s after its start; the unit is %s/%s now", u.Result, time.Since(begun).Seconds(), u.Active, u.Sub)
+	default:
+		why = fmt.Sprintf("it did not stay up: %.1f s after its start the unit is %s/%s", time.Since(begun).Seconds(), u.Active, u.Sub)
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
+	defer cancel()
+	var lines []string
+	for _, unit := range units {
+		tail, err := r.o.Logs.Tail(ctx, unit, logLines/len(units))
+		if err != nil {
+			r.o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot read the log of a server that failed to start")
+		}
+		lines = append(lines, tail...)
+	}
+	return &startFailure{
+		err:  server.Errorf(server.CodeJobFailed, "the server %s was enabled but %s; `l4d2ctl logs %s` shows more", name, why, name),
+		logs: lines,
+	}
+}

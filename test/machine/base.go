@@ -1,0 +1,177 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// packages is what a base tree holds beyond Debian's essential packages and
+// apt: a plain server with systemd, what the product's package depends on
+// (nothing is downloaded once a machine runs), and what tests look around with.
+// libnss-systemd is left out on purpose: the product must work without it.
+const packages = "systemd,systemd-sysv,dbus,polkitd," +
+	"passwd,login,adduser,mount,util-linux,tzdata,bash-completion,man-db,less," +
+	"iproute2,procps,curl,jq,sqlite3,socat,netcat-openbsd,libcap2-bin,attr"
+
+// hooks run on the host with the new tree as $1. They fix what would otherwise
+// be decided at the first boot, or be done behind a test's back.
+func hooks() []string {
+	return []string{
+		`echo LANG=C.UTF-8 >"$1/etc/locale.conf"`,
+		`ln -sf /usr/share/zoneinfo/Etc/UTC "$1/etc/localtime"`,
+		`: >"$1/etc/machine-id"; : >"$1/etc/resolv.conf"; rm -f "$1/var/lib/man-db/auto-update"`,
+		`chroot "$1" systemctl --quiet mask console-getty.service getty.target e2scrub_reap.service` +
+			` apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer man-db.timer` +
+			` e2scrub_all.timer fstrim.timer`,
+		`chroot "$1" journalctl --quiet --update-catalog`,
+		// Debian 12 has no such program, and none of the units that wait for it.
+		`done=/usr/lib/systemd/systemd-update-done; [ ! -e "$1$done" ] || chroot "$1" "$done"`,
+	}
+}
+
+// recipe is the mmdebstrap command line for a release, without the target.
+func recipe(release Release) []string {
+	command := []string{
+		"mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io",
+		"--include=" + packages,
+	}
+	for _, hook := range hooks() {
+		command = append(command, "--customize-hook="+hook)
+	}
+	return append(command, string(release))
+}
+
+// EnsureBase returns the base tree of a release below the cache directory, and
+// builds it first when there is none of today's recipe: half a minute, and the
+// only thing here that uses the network. Processes that ask at once build it
+// once. What it does is said on progress, which may be nil.
+//
+// Debian's own mirror is used unless LEFT4MED_MIRROR names another; a proxy of
+// the host's apt configuration is kept.
+func EnsureBase(ctx context.Context, release Release, progress io.Writer) (string, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	return ensureBase(ctx, cache, release, progress)
+}
+
+func ensureBase(ctx context.Context, cache string, release Release, progress io.Writer) (string, error) {
+	command, dir := recipe(release), baseDir(cache, release)
+	parent := filepath.Dir(dir)
+	if exists(dir) {
+		return dir, nil
+	}
+	if err := checkHost(buildPrograms()); err != nil {
+		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+	}
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+	}
+	guard, err := lock(ctx, filepath.Join(parent, "."+string(release)+".lock"))
+	if err != nil {
+		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+	}
+	defer guard.Close()
+	if exists(dir) { // somebody else built it while we waited
+		return dir, nil
+	}
+	if progress == nil {
+		progress = io.Discard
+	}
+	fmt.Fprintf(progress, "building the Debian %s base tree, once, in %s\n", release, dir)
+	begin := time.Now()
+	if err := buildBase(ctx, command, dir); err != nil {
+		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+	}
+	fmt.Fprintf(progress, "built the Debian %s base tree in %s\n", release, time.Since(begin).Round(time.Second))
+	return dir, nil
+}
+
+// baseDir is the place of a release's base tree by the recipe of today.
+func baseDir(cache string, release Release) string {
+	key := sha256.Sum256([]byte(strings.Join(recipe(release), "\x00")))
+	return filepath.Join(cache, "base", fmt.Sprintf("%s-%x", release, key[:6]))
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// buildBase builds the tree aside and renames it into place, so that a tree
+// under its own name is a whole one. The caller holds the release's lock.
+func buildBase(ctx context.Context, command []string, dir string) error {
+	aside := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir))
+	if err := os.RemoveAll(aside); err != nil { // of a build that was killed
+		return err
+	}
+	defer os.RemoveAll(aside)
+	command = append(command, aside)
+	if mirror := os.Getenv("LEFT4MED_MIRROR"); mirror != "" {
+		command = append(command, mirror)
+	}
+	command = append(command, aptProxies(ctx)...)
+
+	var log bytes.Buffer
+	if err := runBound(ctx, &log, command); err != nil {
+		return fmt.Errorf("%s: %w\n%s", command[0], err, lastLines(log.String(), 20))
+	}
+	// mmdebstrap may leave the root directory as private as mkdtemp(3) does.
+	if err := os.Chmod(aside, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(aside, dir)
+}
+
+// aptProxies hands the host's proxies on: mmdebstrap reads none of its
+// configuration.
+func aptProxies(ctx context.Context) []string {
+	const format = `%f "%v";%n`
+	raw, err := exec.CommandContext(ctx, "apt-config", "dump", "--no-empty", "--format", format, "Acquire").Output()
+	if err != nil {
+		return nil // a host without apt has no proxy to hand on
+	}
+	var options []string
+	for line := range strings.Lines(string(raw)) {
+		if strings.HasPrefix(line, "Acquire::http::Proxy") || strings.HasPrefix(line, "Acquire::https::Proxy") {
+			options = append(options, "--aptopt="+strings.TrimSpace(line))
+		}
+	}
+	return options
+}
+
+// runBound runs a command that ends with us, with all its children and mounts,
+// however we end: it is alone in a pid namespace that dies with its starter.
+func runBound(ctx context.Context, output io.Writer, command []string) error {
+	wrapped := append([]string{"--mount-proc", "--pid", "--fork", "--kill-child", "--"}, command...)
+	cmd := exec.CommandContext(ctx, "unshare", wrapped...)
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.WaitDelay = 5 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	// The signal comes when the starting *thread* ends: keep it until then.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = errors.Join(err, context.Cause(ctx))
+	}
+	return err
+}
+
+// lastLines returns at most n lines from the end of text.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,48 @@
+// Command base builds the base trees of the machines that tests, benches and
+// the demo boot, or checks that they are there: base [RELEASE...], by default
+// all of them. It prints each tree's path.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/left4med/left4med/test/machine"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "base:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, names []string) error {
+	releases := machine.Releases()
+	if len(names) > 0 {
+		releases = nil
+		for _, name := range names {
+			release, err := machine.ParseRelease(name)
+			if err != nil {
+				return err
+			}
+			releases = append(releases, release)
+		}
+	}
+	if err := machine.CheckHost(); err != nil {
+		return err
+	}
+	for _, release := range releases {
+		dir, err := machine.EnsureBase(ctx, release, os.Stderr)
+		if err != nil {
+			return err
+		}
+		fmt.Println(dir)
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+// Command srcds_run is the stand-in for the game's start script; see package
+// standin. With --make-tree DIR it lays out an installation of itself instead.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/left4med/left4med/test/standin"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	if len(args) == 2 && args[0] == "--make-tree" {
+		if err := standin.Install(args[1], "/proc/self/exe"); err != nil {
+			fmt.Fprintln(os.Stderr, "srcds_run:", err)
+			return 1
+		}
+		return 0
+	}
+	// Hundreds run side by side: memory counts, speed does not.
+	debug.SetGCPercent(20)
+	debug.SetMemoryLimit(2 << 20)
+	options, err := standin.ParseArgs(args)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	server := &standin.Server{
+		Options: options,
+		Dir:     ".",
+		Console: os.Stdout,
+		Leave:   os.Exit,
+		Crash:   standin.DieBySegfault,
+		Now:     time.Now,
+	}
+	return server.Run(context.Background(), stop)
+}
