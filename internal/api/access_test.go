@@ -172,7 +172,7 @@ func TestRealPeers(t *testing.T) {
 		cmd.Env = []string{"LEFT4MED_TEST_GET=" + f.socket + " " + c.path}
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &c.cred}
-		out, err := cmd.CombinedOutput()
+		out, err := cmd.Output()
 		if err != nil || string(out) != c.want {
 			t.Errorf("%s: got %q, %v; want %s", name, out, err, c.want)
 		}
