@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -188,7 +189,9 @@ func TestMain(m *testing.M) {
 
 // get is what the process of another uid does.
 func get(socket, path string) int {
-	c := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
 	res, err := c.Get("http://left4med" + path)
 	if err != nil {
 		fmt.Print(err)
