@@ -16,10 +16,11 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(e2e.Main(m)) }
 
-// sh runs a shell line as root and returns both its streams.
+// sh runs a shell line as root and returns both its streams. apt-get gives dpkg
+// a terminal, which ends lines with a carriage return too.
 func sh(t testing.TB, h *e2e.Host, line string) string {
 	t.Helper()
-	return h.MustRun(t, "sh", "-euc", "{ "+line+"\n} 2>&1")
+	return strings.ReplaceAll(h.MustRun(t, "sh", "-euc", "{ "+line+"\n} 2>&1"), "\r\n", "\n")
 }
 
 // says fails the test for each part that a text lacks.
@@ -179,7 +180,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 		game := run(t, h, "a")
 
 		t.Run("remove", func(t *testing.T) {
-			out := sh(t, h, "apt-get --yes remove left4med")
+			out := sh(t, h, "apt-get --quiet=2 --yes remove left4med")
 			says(t, out, "these games run on, with nobody to start them again should they crash: a\n",
 				"without this package none starts at the next boot: a b\n", "systemctl disable --now left4me-server@NAME")
 			if diff := cmp.Diff(game, run(t, h, "a")); diff != "" {
@@ -201,7 +202,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 			h.WaitServer(t, "a", func(s client.Server) bool { return s.State == client.StateRunning && s.Drift == client.DriftNone })
 		})
 		t.Run("purge keeps data and games", func(t *testing.T) {
-			out := sh(t, h, "apt-get --yes purge left4med")
+			out := sh(t, h, "apt-get --quiet=2 --yes purge left4med")
 			says(t, out, "removing "+link("a"), "removing "+link("b"), "removing /var/lib/left4med",
 				"removing the settings", "removing the group left4med-operators",
 				"keeping the game data in /var/lib/left4me", "still running: left4me-server@a.service")
@@ -228,7 +229,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 			if err := h.InstallDeb(t.Context(), h.Deb()); err != nil {
 				t.Fatal(err)
 			}
-			out := sh(t, h, "LEFT4MED_PURGE_DATA=1 apt-get --yes purge left4med")
+			out := sh(t, h, "LEFT4MED_PURGE_DATA=1 apt-get --quiet=2 --yes purge left4med")
 			says(t, out, "keeping the game data in /var/lib/left4me, since these still run: left4me-server@a.service")
 			if diff := cmp.Diff(game, run(t, h, "a")); diff != "" {
 				t.Errorf("the game over a purge of its data (-before +after):\n%s", diff)
@@ -239,7 +240,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.MustRun(t, "systemctl", "disable", "--now", "left4me-server@a.service")
-			out := sh(t, h, "LEFT4MED_PURGE_DATA=1 apt-get --yes purge left4med")
+			out := sh(t, h, "LEFT4MED_PURGE_DATA=1 apt-get --quiet=2 --yes purge left4med")
 			says(t, out, "removing /var/lib/left4me\n", "removing the user left4me")
 			left := sh(t, h, "getent passwd left4me || true; getent group left4me left4med-operators || true; "+
 				"ls -d /var/lib/left4me* /etc/left4me* || true; find / -xdev -name '*left4me*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/var/log/*' -o -xdev -name '*l4d2*' -not -path '/proc/*'")
@@ -259,7 +260,7 @@ func TestPackageWithoutSystemd(t *testing.T) {
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		h := e2e.Bare(t, release)
 		// The machine's own tree, without what is mounted in it.
-		h.MustRun(t, "mount", "--bind", "/", "/mnt")
+		sh(t, h, "mount --bind / /mnt; mount -t proc proc /mnt/proc")
 		deb := path.Join("/opt", path.Base(h.Deb()))
 		if err := h.CopyIn(t.Context(), h.Deb(), deb); err != nil {
 			t.Fatal(err)
