@@ -146,6 +146,8 @@ func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer
 // refreshLinks reads the enablement links and unit files anew and applies
 // them to all servers.
 func (o *Orchestrator) refreshLinks() {
+	o.linksMu.Lock()
+	defer o.linksMu.Unlock()
 	links, err := o.Units.Links()
 	if err != nil {
 		o.Log.Error().Err(err).Msg("cannot read the enablement links")

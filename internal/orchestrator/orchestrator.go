@@ -70,6 +70,7 @@ type Orchestrator struct {
 	host    hostFacts
 	closing bool
 
+	linksMu  sync.Mutex // held from reading the links to applying them; taken before mu
 	creating sync.Mutex // one creation at a time, so that ports are given out once
 
 	jobs      sync.WaitGroup

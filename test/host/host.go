@@ -1,0 +1,114 @@
+// Package host is a throw-away machine on which the product is installed from
+// its package, with the stand-in for the game: what the end-to-end tests, the
+// benchmarks and the demo work on.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/left4med/left4med/client"
+	"github.com/left4med/left4med/test/machine"
+)
+
+// Socket is where left4med listens.
+const Socket = "/run/left4med/left4med.sock"
+
+// Installation is where the game is.
+const Installation = "/var/lib/left4me/installation"
+
+// Host is a machine with the product on it.
+type Host struct{ *machine.Machine }
+
+// New boots a machine for a test and installs product and stand-in. The test
+// fails at once when that is not possible.
+func New(t testing.TB, release machine.Release) *Host {
+	t.Helper()
+	h := &Host{machine.New(t, release)}
+	if err := h.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Install installs the product from its package, and the stand-in as the game.
+func (h *Host) Install(ctx context.Context) error {
+	deb, err := Package()
+	if err != nil {
+		return err
+	}
+	if err := h.InstallDeb(ctx, deb); err != nil {
+		return fmt.Errorf("cannot install the package: %w", err)
+	}
+	return h.InstallGame(ctx)
+}
+
+// Package is the path of the package under test: LEFT4MED_DEB, as the Makefile
+// sets it.
+func Package() (string, error) {
+	if deb := os.Getenv("LEFT4MED_DEB"); deb != "" {
+		return deb, nil
+	}
+	return "", errors.New("LEFT4MED_DEB does not name the package to install; run `make test-e2e`, or `make deb` and set it to the file in dist/")
+}
+
+// InstallGame lays out the stand-in as the installation.
+func (h *Host) InstallGame(ctx context.Context) error {
+	program, err := standin()
+	if err != nil {
+		return err
+	}
+	const inside = "/var/tmp/srcds_run"
+	if err := h.CopyIn(ctx, program, inside); err != nil {
+		return err
+	}
+	if err := h.Run(ctx, inside, "--make-tree", Installation); err != nil {
+		return fmt.Errorf("cannot lay out the stand-in: %w", err)
+	}
+	return h.Run(ctx, "chown", "-R", "left4me:left4me", Installation)
+}
+
+// standin builds the stand-in once for each test process. It stays in the
+// build cache's neighbourhood, one file for each user and version of it.
+var standin = sync.OnceValues(func() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = "/var/cache"
+	}
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("cannot find the module: %w", err)
+	}
+	out := filepath.Join(dir, "left4med", "standin", "srcds_run")
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return "", err
+	}
+	// Built beside and renamed: test processes may do this at the same time.
+	tmp := fmt.Sprintf("%s.%d", out, os.Getpid())
+	build := exec.Command("go", "build", "-trimpath", "-o", tmp, "./test/standin/srcds_run")
+	build.Dir = strings.TrimSpace(string(root))
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build the stand-in: %w\n%s", err, text)
+	}
+	return out, os.Rename(tmp, out)
+})
+
+// Client speaks to left4med from outside the machine, as root. It is for this
+// boot: after a reboot, ask for a new one.
+func (h *Host) Client() *client.Client {
+	return client.New(client.Options{Socket: h.Path(Socket)})
+}
+
+// Standin tells the stand-in that listens on a port what to do, in the words of
+// its package: "crash", "hang", "exit 3", "memory 64" …
+func (h *Host) Standin(ctx context.Context, port uint16, directive string) error {
+	return h.Run(ctx, "bash", "-c", `printf '%s' "$1" >/dev/udp/127.0.0.1/"$2"`, "standin", "STANDIN "+directive, fmt.Sprint(port))
+}
