@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -157,6 +158,12 @@ func (o *Orchestrator) refreshLinks() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.host = hostFacts{template: template, shadowed: shadowed, templateMasked: links.TemplateMasked}
+	for instance, enabled := range links.Enabled {
+		if _, known := o.records[server.Name(instance)]; enabled && !known {
+			o.host.strangers = append(o.host.strangers, instance)
+		}
+	}
+	slices.Sort(o.host.strangers)
 	for _, r := range o.order {
 		o.applyLink(r, links.Enabled[string(r.row.Name)], links.Masked[string(r.row.Name)])
 	}
