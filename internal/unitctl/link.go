@@ -66,17 +66,63 @@ func (m *Manager) connect(ctx context.Context, gen uint64) (*link, error) {
 		_ = raw.Close()
 		return nil, fmt.Errorf("cannot connect to systemd: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
-	_ = raw.SetDeadline(time.Now().Add(authTimeout))
-	if err := l.bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
-		_ = raw.Close()
-		_ = l.bus.Close()
+	if err := l.begin(ctx); err != nil {
+		l.end()
 		return nil, fmt.Errorf("cannot authenticate to systemd on %s: %w", m.socket, err)
 	}
-	_ = raw.SetDeadline(time.Time{})
 	l.announce()
 	return l, nil
+}
+
+// begin authenticates and waits until systemd answers.
+func (l *link) begin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, authTimeout, errors.New("systemd does not answer"))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = l.sock.Close() })
+	defer stop()
+	if err := l.bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return l.wake(ctx)
+}
+
+// wake pings systemd until it answers one. While sd-bus authenticates a client
+// it reads all that is there: when it finds our first message behind BEGIN, the
+// message lies in its buffer until more bytes come. So more are sent.
+func (l *link) wake(ctx context.Context) error {
+	const tries = 16
+	pongs := make(chan *dbus.Call, tries)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of the pings that are left
+	pause := 2 * time.Millisecond
+	for range tries {
+		l.bus.Object(busName, managerPath).GoWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0, pongs)
+		timer := time.NewTimer(pause)
+		select {
+		case pong := <-pongs:
+			timer.Stop()
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return pong.Err
+		case <-timer.C:
+		}
+		pause = min(2*pause, time.Second)
+	}
+	return errors.New("systemd does not answer")
+}
+
+// end closes the connection and tells everybody who waits for something from it.
+func (l *link) end() {
+	// The socket first: that ends a write that is stuck, for which closing the
+	// bus would wait.
+	_ = l.sock.Close()
+	_ = l.bus.Close()
+	l.m.link.CompareAndSwap(l, nil)
+	close(l.lost)
 }
 
 // announce makes the connection the manager's own and queues Connected.
@@ -87,19 +133,14 @@ func (l *link) announce() {
 	})
 }
 
-// wait returns when the connection has ended, with the reason, and everybody
-// who waits for something from it has been told.
+// wait returns when the connection has ended, with the reason. All signals that
+// came over it are queued by then.
 func (l *link) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		// The socket first: it ends a write that is stuck, for which closing
-		// the bus would wait.
-		_ = l.sock.Close()
-		<-l.bus.Context().Done()
 	case <-l.bus.Context().Done():
 	}
-	l.m.link.CompareAndSwap(l, nil)
-	close(l.lost)
+	l.end()
 	return l.sock.reason()
 }
 
