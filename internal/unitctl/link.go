@@ -144,24 +144,62 @@ func (l *link) wait(ctx context.Context) error {
 	return l.sock.reason()
 }
 
+// request is one method call.
+type request struct {
+	path   dbus.ObjectPath
+	method string // with its interface
+	args   []any
+}
+
 // call asks systemd and waits for the reply. An error is systemd's own
 // (dbus.Error), ctx's, or ErrConnectionLost.
 func (l *link) call(ctx context.Context, path dbus.ObjectPath, method string, args ...any) (*dbus.Call, error) {
+	replies, err := l.calls(ctx, []request{{path, method, args}})
+	if err != nil {
+		return nil, err
+	}
+	return replies[0], nil
+}
+
+// calls asks several things without waiting for one before the next, and
+// returns the replies in the order of the requests. It fails with the first
+// that fails.
+func (l *link) calls(ctx context.Context, requests []request) ([]*dbus.Call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reply := make(chan *dbus.Call, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of those that are left when one fails
+	pending := make([]chan *dbus.Call, len(requests))
+	for i := range pending {
+		pending[i] = make(chan *dbus.Call, 1)
+	}
 	// In a goroutine of its own, since writing waits while PID 1 does not read;
-	// it ends with the reply, ctx or writeTimeout.
-	go l.bus.Object(busName, path).GoWithContext(ctx, method, 0, reply, args...)
+	// it ends with the replies, ctx or writeTimeout.
+	go func() {
+		for i, r := range requests {
+			l.bus.Object(busName, r.path).GoWithContext(ctx, r.method, 0, pending[i], r.args...)
+		}
+	}()
+	replies := make([]*dbus.Call, len(requests))
+	for i := range pending {
+		var err error
+		if replies[i], err = l.reply(ctx, pending[i]); err != nil {
+			return nil, err
+		}
+	}
+	return replies, nil
+}
+
+func (l *link) reply(ctx context.Context, pending <-chan *dbus.Call) (*dbus.Call, error) {
 	select {
-	case c := <-reply:
+	case c := <-pending:
 		return c, l.callError(ctx, c.Err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-l.lost:
 		select {
-		case c := <-reply:
+		case c := <-pending:
 			return c, l.callError(ctx, c.Err)
 		default:
 			return nil, ErrConnectionLost

@@ -216,6 +216,8 @@ func fields(values []any, to ...any) error {
 			*p, ok = v.(bool)
 		case *uint32:
 			*p, ok = v.(uint32)
+		case *dbus.Variant:
+			*p, ok = v.(dbus.Variant)
 		case *dbus.ObjectPath:
 			*p, ok = v.(dbus.ObjectPath)
 		case *[]string:

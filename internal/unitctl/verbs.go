@@ -126,9 +126,32 @@ func (m *Manager) DisableUnitFiles(ctx context.Context, units []string) error {
 	if err != nil {
 		return err
 	}
-	const runtime = false
-	_, err = l.call(ctx, managerPath, managerFace+".DisableUnitFiles", units, runtime)
+	err = l.disable(ctx, units)
+	if name := refusal(err); name == errNoSuchUnit || name == errFileNotFound {
+		// Without the template systemd removes the links that are there, but
+		// fails for a unit that has none.
+		links, linksErr := m.Links()
+		if linksErr != nil {
+			return fmt.Errorf("cannot read the enablement links: %w", linksErr)
+		}
+		var linked []string
+		for _, u := range units {
+			if instance, _ := server.Instance(u); links.Enabled[instance] {
+				linked = append(linked, u)
+			}
+		}
+		err = nil
+		if len(linked) > 0 {
+			err = l.disable(ctx, linked)
+		}
+	}
 	return explain("disable "+some(units), err)
+}
+
+func (l *link) disable(ctx context.Context, units []string) error {
+	const runtime = false
+	_, err := l.call(ctx, managerPath, managerFace+".DisableUnitFiles", units, runtime)
+	return err
 }
 
 // Reload makes systemd read all unit files again, and returns when it has: the
