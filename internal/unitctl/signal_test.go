@@ -32,15 +32,29 @@ type jobValue struct {
 // wire is a signal as it is after a journey over the wire.
 func wire(t testing.TB, path dbus.ObjectPath, face, member string, body ...any) *dbus.Signal {
 	t.Helper()
-	var b bytes.Buffer
-	if err := signalMessage(path, face, member, body...).EncodeTo(&b, binary.LittleEndian); err != nil {
-		t.Fatal(err)
-	}
-	msg, err := dbus.DecodeMessage(&b)
+	return received(t, signalMessage(path, face, member, body...))
+}
+
+func received(t testing.TB, sent *dbus.Message) *dbus.Signal {
+	t.Helper()
+	msg, err := dbus.DecodeMessage(bytes.NewReader(encoded(t, sent)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &dbus.Signal{Path: path, Name: face + "." + member, Body: msg.Body}
+	return &dbus.Signal{
+		Path: msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath),
+		Name: msg.Headers[dbus.FieldInterface].Value().(string) + "." + msg.Headers[dbus.FieldMember].Value().(string),
+		Body: msg.Body,
+	}
+}
+
+func encoded(t testing.TB, msg *dbus.Message) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := msg.EncodeTo(&b, binary.LittleEndian); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func signalMessage(path dbus.ObjectPath, face, member string, body ...any) *dbus.Message {
@@ -110,15 +124,18 @@ func TestDecodeSignal(t *testing.T) {
 	}
 }
 
-// malformed are bodies that systemd does not send.
-func malformed(t testing.TB) map[string]*dbus.Signal {
-	a := unitPathOf(unit("a"))
-	changed := func(body ...any) *dbus.Signal { return wire(t, a, propsFace, "PropertiesChanged", body...) }
-	one := func(name string, v any) *dbus.Signal {
+// malformed are signals that systemd does not send.
+func malformed() map[string]*dbus.Message {
+	changed := func(body ...any) *dbus.Message {
+		return signalMessage(unitPathOf(unit("a")), propsFace, "PropertiesChanged", body...)
+	}
+	one := func(name string, v any) *dbus.Message {
 		return changed(props(unitFace, map[string]dbus.Variant{name: dbus.MakeVariant(v)})...)
 	}
-	told := func(member string, body ...any) *dbus.Signal { return wire(t, managerPath, managerFace, member, body...) }
-	return map[string]*dbus.Signal{
+	told := func(member string, body ...any) *dbus.Message {
+		return signalMessage(managerPath, managerFace, member, body...)
+	}
+	return map[string]*dbus.Message{
 		"no body":             changed(),
 		"no properties":       changed(unitFace),
 		"wrong properties":    changed(unitFace, map[string]string{"ActiveState": "active"}, []string{}),
@@ -144,8 +161,8 @@ func malformed(t testing.TB) map[string]*dbus.Signal {
 
 func TestMalformedSignals(t *testing.T) {
 	t.Parallel()
-	for name, s := range malformed(t) {
-		if got, err := decodeSignal(s); err == nil {
+	for name, msg := range malformed() {
+		if got, err := decodeSignal(received(t, msg)); err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -154,12 +171,8 @@ func TestMalformedSignals(t *testing.T) {
 // FuzzDecodeSignal takes anything that godbus would hand us for the body of each
 // signal that we read.
 func FuzzDecodeSignal(f *testing.F) {
-	for _, s := range malformed(f) {
-		var b bytes.Buffer
-		if err := signalMessage(s.Path, "x.y", "Z", s.Body...).EncodeTo(&b, binary.LittleEndian); err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b.Bytes())
+	for _, msg := range malformed() {
+		f.Add(encoded(f, msg))
 	}
 	names := []string{"UnitNew", "UnitRemoved", "JobRemoved", "Reloading", "UnitFilesChanged"}
 	f.Fuzz(func(t *testing.T, data []byte) {
