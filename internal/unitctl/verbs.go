@@ -20,10 +20,16 @@ func (m *Manager) Start(ctx context.Context, unit string) (JobResult, error) {
 }
 
 // Stop stops a unit, also one whose start hangs: that start's job then ends
-// "canceled". A unit that is not loaded is stopped already. It waits as Start
-// does. A failed unit stays failed.
+// "canceled", and the unit may end failed, since a signal is no clean end of an
+// ExecStartPre=. A unit that failed before stays failed. A unit that is not
+// loaded is stopped already, also when it has no unit file. It waits as Start
+// does.
 func (m *Manager) Stop(ctx context.Context, unit string) (JobResult, error) {
-	return m.job(ctx, "stop", "StopUnit", unit)
+	r, err := m.job(ctx, "stop", "StopUnit", unit)
+	if refusal(err) == errNoSuchUnit {
+		return JobDone, nil
+	}
+	return r, err
 }
 
 // Restart stops and starts a unit, or starts it when it does not run. It counts

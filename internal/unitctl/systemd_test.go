@@ -1,0 +1,644 @@
+package unitctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/test/machine"
+)
+
+// onSystemd runs a test on a machine of each release.
+func onSystemd(t *testing.T, test func(t *testing.T, h *host)) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("boots machines")
+	}
+	t.Parallel()
+	machine.Each(t, func(t *testing.T, release machine.Release) { test(t, newHost(t, release)) })
+}
+
+// states are the active and sub states that a unit went through.
+func states(events []Event, unit string) []string {
+	var (
+		path []string
+		u    server.Unit
+	)
+	for _, e := range events {
+		if e.Unit != unit {
+			continue
+		}
+		u = step(u, e)
+		if s := u.Active + "/" + u.Sub; u.Active != "" && (len(path) == 0 || path[len(path)-1] != s) {
+			path = append(path, s)
+		}
+	}
+	return path
+}
+
+// step is a unit's state after an event of that unit.
+func step(u server.Unit, e Event) server.Unit {
+	switch e.Kind {
+	case Changed:
+		return e.Change.Apply(u)
+	case Removed:
+		return server.Unit{Active: "inactive", Sub: "dead"}
+	}
+	return u
+}
+
+// is waits for an event of a unit whose change is as wanted.
+func (h *host) is(t *testing.T, mark int, unit, what string, want func(Change) bool) {
+	t.Helper()
+	h.after(t, mark, unit+" "+what, func(e Event) bool {
+		return e.Kind == Changed && e.Unit == unit && want(e.Change)
+	})
+}
+
+func (h *host) do(t *testing.T, verb func(context.Context, string) (JobResult, error), unit string, want JobResult) {
+	t.Helper()
+	got, err := verb(bounded(t), unit)
+	if err != nil || got != want {
+		t.Errorf("%s: %q, %v; want %q", unit, got, err, want)
+	}
+}
+
+func (h *host) read(t *testing.T, unit string) server.Unit {
+	t.Helper()
+	u, _, err := h.m.Unit(bounded(t), unit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// settle waits until all that systemd has told so far is recorded.
+func (h *host) settle(t *testing.T, of string) {
+	t.Helper()
+	_, stamp, err := h.m.Unit(bounded(t), of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fence := Event{Kind: Appeared, Unit: "fence", Stamp: stamp}
+	h.m.queue.push(fence)
+	h.after(t, 0, "fence", func(e Event) bool { return e.Unit == fence.Unit && e.Stamp == fence.Stamp })
+}
+
+func active(want string) func(Change) bool {
+	return func(c Change) bool { return c.Active != nil && *c.Active == want }
+}
+
+func sub(want string) func(Change) bool {
+	return func(c Change) bool { return c.Sub != nil && *c.Sub == want }
+}
+
+// jobGone is the last event of a job.
+func jobGone(active string) func(Change) bool {
+	return func(c Change) bool { return c.Job != nil && *c.Job == 0 && c.Active != nil && *c.Active == active }
+}
+
+func TestStartStopRestart(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		a := unit("a")
+		if diff := cmp.Diff(server.Unit{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}, h.read(t, a)); diff != "" {
+			t.Errorf("never started: %s", diff)
+		}
+
+		mark := h.mark()
+		h.do(t, h.m.Start, a, JobDone)
+		h.is(t, mark, a, "started", jobGone("active"))
+		// Each release tells the same way.
+		want := []string{"inactive/dead", "activating/start-pre", "active/running"}
+		if diff := cmp.Diff(want, states(h.since(mark), a)); diff != "" {
+			t.Errorf("start: %s", diff)
+		}
+		// What the signals told is all that can be read at any moment.
+		running, stamp, err := h.m.Unit(bounded(t), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.settle(t, a)
+		told := server.Unit{Load: "loaded"}
+		for _, e := range h.since(mark) {
+			if e.Unit == a && e.Stamp.Before(stamp) {
+				told = step(told, e)
+			}
+		}
+		if diff := cmp.Diff(told, running); diff != "" || running.MainPID == 0 || len(running.InvocationID) != 32 || running.Since.IsZero() {
+			t.Errorf("%+v: %s", running, diff)
+		}
+
+		h.do(t, h.m.Start, a, JobDone) // runs already
+		if again := h.read(t, a); again.InvocationID != running.InvocationID {
+			t.Error("a start of what runs started it anew")
+		}
+
+		mark = h.mark()
+		h.do(t, h.m.Restart, a, JobDone)
+		h.is(t, mark, a, "restarted", jobGone("active"))
+		want = []string{"active/running", "deactivating/stop-sigterm", "inactive/dead", "activating/start-pre", "active/running"}
+		if diff := cmp.Diff(want, states(h.since(mark), a)); diff != "" {
+			t.Errorf("restart: %s", diff)
+		}
+
+		mark = h.mark()
+		h.do(t, h.m.Stop, a, JobDone)
+		h.after(t, mark, "removed", func(e Event) bool { return e.Kind == Removed && e.Unit == a })
+		want = []string{"active/running", "deactivating/stop-sigterm", "inactive/dead"}
+		if diff := cmp.Diff(want, states(h.since(mark), a)); diff != "" {
+			t.Errorf("stop: %s", diff)
+		}
+		h.do(t, h.m.Stop, a, JobDone) // stopped already, and collected
+		if err := h.m.ResetFailed(bounded(t), a); err != nil {
+			t.Errorf("reset of an unloaded unit: %v", err)
+		}
+		snapshot, err := h.m.Snapshot(bounded(t))
+		if err != nil || len(snapshot.Units) != 0 {
+			t.Errorf("%+v, %v", snapshot, err)
+		}
+	})
+}
+
+func TestCrashAndStartLimit(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		a := unit("a")
+		h.do(t, h.m.Start, a, JobDone)
+		h.is(t, 0, a, "started", jobGone("active"))
+		h.settle(t, a)
+		mark := h.mark()
+		h.MustRun(t, "kill", "-9", fmt.Sprint(h.read(t, a).MainPID))
+		h.is(t, mark, a, "back", jobGone("active"))
+		h.settle(t, a)
+		want := map[machine.Release][]string{
+			machine.Bookworm: {"failed/failed", "activating/auto-restart", "inactive/dead", "activating/start-pre", "active/running"},
+			machine.Trixie: {"failed/failed-before-auto-restart", "activating/auto-restart", "activating/auto-restart-queued",
+				"activating/start-pre", "active/running"},
+		}[h.Release()]
+		if diff := cmp.Diff(want, states(h.since(mark), a)); diff != "" {
+			t.Errorf("crash: %s", diff)
+		}
+		first := h.since(mark)[0].Change
+		if first.Result == nil || *first.Result != "signal" || *first.MainPID != 0 {
+			t.Errorf("the first thing told of a crash: %s", spellChange(first))
+		}
+		if u := h.read(t, a); u.Restarts != 1 {
+			t.Errorf("%+v", u)
+		}
+
+		// A slower failure goes on until the start limit.
+		h.MustRun(t, "touch", "/run/crash-a")
+		mark = h.mark()
+		h.MustRun(t, "kill", "-9", fmt.Sprint(h.read(t, a).MainPID))
+		h.is(t, mark, a, "given up", func(c Change) bool {
+			// With 252 every crash passes through failed; this one stays.
+			return sub("failed")(c) && h.read(t, a).Sub == "failed"
+		})
+		if u := h.read(t, a); server.DeriveState(u) != server.StateFailed || u.Result != "exit-code" {
+			t.Errorf("%+v", u)
+		}
+
+		// The limit refuses a start until the failure is reset.
+		h.MustRun(t, "rm", "/run/crash-a")
+		h.do(t, h.m.Start, a, JobFailed)
+		h.do(t, h.m.Stop, a, JobDone)
+		if u := h.read(t, a); u.Active != "failed" {
+			t.Errorf("after a stop: %+v", u)
+		}
+		if err := h.m.ResetFailed(bounded(t), a); err != nil {
+			t.Error(err)
+		}
+		h.do(t, h.m.Start, a, JobDone)
+		h.do(t, h.m.Stop, a, JobDone)
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		ctx := bounded(t)
+		a, b := unit("a"), unit("b")
+		check := func(what string, err error, code server.Code) {
+			t.Helper()
+			if !isCode(err, code) || refusal(err) == "" && code != server.CodeTemplateMissing {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		verbs := func(what string, code server.Code) {
+			t.Helper()
+			_, err := h.m.Start(ctx, a)
+			check(what+": start", err, code)
+			check(what+": enable", h.m.EnableUnitFiles(ctx, []string{b, a}), code)
+			if l, err := h.m.Links(); err != nil || l.Enabled["b"] {
+				t.Errorf("%s: half of a batch was done: %+v, %v", what, l, err)
+			}
+		}
+
+		h.MustRun(t, "systemctl", "mask", a)
+		verbs("masked", server.CodeMasked)
+		if u := h.read(t, a); u.Load != "masked" || u.Active != "inactive" {
+			t.Errorf("%+v", u)
+		}
+		if l, err := h.m.Links(); err != nil || !l.IsMasked("a") || l.IsMasked("b") {
+			t.Errorf("%+v, %v", l, err)
+		}
+		h.MustRun(t, "systemctl", "unmask", a)
+		h.MustRun(t, "systemctl", "mask", "--runtime", a)
+		verbs("masked until the next boot", server.CodeMasked)
+		if l, err := h.m.Links(); err != nil || !l.IsMasked("a") {
+			t.Errorf("%+v, %v", l, err)
+		}
+		h.MustRun(t, "systemctl", "unmask", "--runtime", a)
+		h.MustRun(t, "systemctl", "mask", server.Template)
+		verbs("template masked", server.CodeMasked)
+		if l, err := h.m.Links(); err != nil || !l.TemplateMasked {
+			t.Errorf("%+v, %v", l, err)
+		}
+		h.MustRun(t, "systemctl", "unmask", server.Template)
+
+		template := func(content string) {
+			t.Helper()
+			if err := h.WriteFile(ctx, templateFile, []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.m.Reload(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		template("[Service]\nExecStart=\n[Install]\nWantedBy=multi-user.target\n")
+		_, err := h.m.Start(ctx, a)
+		check("broken: start", err, server.CodeTemplateMissing)
+		template("[Service]\nExecStart=/bin/true\n")
+		check("no [Install]: enable", h.m.EnableUnitFiles(ctx, []string{a}), server.CodeTemplateMissing)
+
+		template(testTemplate)
+		if err := h.m.EnableUnitFiles(ctx, []string{b}); err != nil {
+			t.Fatal(err)
+		}
+		h.MustRun(t, "rm", templateFile)
+		if err := h.m.Reload(ctx); err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.m.Start(ctx, a)
+		check("missing: start", err, server.CodeTemplateMissing)
+		check("missing: enable", h.m.EnableUnitFiles(ctx, []string{a}), server.CodeTemplateMissing)
+		if u := h.read(t, a); u.Load != "not-found" || u.Active != "inactive" {
+			t.Errorf("%+v", u)
+		}
+		// A stop must work without the template, too.
+		h.do(t, h.m.Stop, a, JobDone)
+		if err := h.m.DisableUnitFiles(ctx, []string{a, b}); err != nil {
+			t.Errorf("missing: disable: %v", err)
+		}
+		if l, err := h.m.Links(); err != nil || len(l.Enabled) != 0 {
+			t.Errorf("%+v, %v", l, err)
+		}
+	})
+}
+
+func TestEnableDisable(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		ctx := bounded(t)
+		var units []string
+		want := map[string]bool{}
+		for i := range 50 {
+			instance := fmt.Sprintf("s%d", i)
+			units = append(units, unit(instance))
+			want[instance] = true
+		}
+		// Odd links in the way are replaced; a foreign one stays.
+		const dir = "/etc/systemd/system/multi-user.target.wants/"
+		h.MustRun(t, "ln", "-s", "/nowhere/old.service", dir+units[0])
+		h.MustRun(t, "ln", "-s", "/dev/null", dir+units[1])
+		h.MustRun(t, "ln", "-s", "/dev/null", dir+"foreign.service")
+		before, err := h.m.LinksChanged()
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		mark := h.mark()
+		for range 2 { // the second changes nothing
+			if err := h.m.EnableUnitFiles(ctx, units); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.after(t, mark, "files changed", func(e Event) bool { return e.Kind == UnitFilesChanged && e.Stamp != Stamp{} })
+		got, err := h.m.Links()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.Enabled); diff != "" {
+			t.Error(diff)
+		}
+		if after, err := h.m.LinksChanged(); err != nil || after == before {
+			t.Errorf("LinksChanged: %d, then %d, %v", before, after, err)
+		}
+		if used, shadowed := h.m.TemplatePaths(); !strings.HasSuffix(used, templateFile) || shadowed != nil {
+			t.Errorf("%q, %q", used, shadowed)
+		}
+
+		if err := h.m.Reload(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if out := h.MustRun(t, "systemctl", "is-enabled", units[0], units[49]); out != "enabled\nenabled\n" {
+			t.Errorf("is-enabled: %q", out)
+		}
+
+		// By hand into another directory: disable takes that away, too.
+		h.MustRun(t, "mkdir", "-p", "/etc/systemd/system/games.target.requires")
+		h.MustRun(t, "ln", "-s", templateFile, "/etc/systemd/system/games.target.requires/"+units[2])
+		for range 2 {
+			if err := h.m.DisableUnitFiles(ctx, units[1:]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err = h.m.Links(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]bool{"s0": true}, got.Enabled); diff != "" {
+			t.Error(diff)
+		}
+		h.MustRun(t, "test", "-L", dir+"foreign.service")
+	})
+}
+
+// A reload changes nothing about units that run, and Removed is not told of them.
+func TestReloadStorm(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		ctx := bounded(t)
+		units := []string{unit("a"), unit("b"), unit("c")}
+		for _, u := range units {
+			h.do(t, h.m.Start, u, JobDone)
+			h.is(t, 0, u, "started", jobGone("active"))
+		}
+		h.MustRun(t, "touch", "/run/hang-slow")
+		slow := make(chan JobResult, 1)
+		go func() {
+			r, err := h.m.Start(ctx, unit("slow"))
+			if err != nil {
+				t.Error(err)
+			}
+			slow <- r
+		}()
+		h.is(t, 0, unit("slow"), "starting", active("activating"))
+
+		mark := h.mark()
+		var storm sync.WaitGroup
+		for range 5 {
+			storm.Go(func() {
+				if err := h.m.Reload(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			storm.Go(func() {
+				if err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		storm.Wait()
+		depth, reloads := 0, 0
+		for _, e := range h.since(mark) {
+			switch e.Kind {
+			case Reloading:
+				depth++
+				reloads++
+			case Reloaded:
+				depth--
+			case Removed, Disconnected:
+				t.Errorf("%v %s", e.Kind, e.Unit)
+			}
+			if depth < 0 || depth > 1 {
+				t.Errorf("reloads do not pair: %s", spell(h.since(mark)))
+			}
+		}
+		if reloads == 0 {
+			t.Error("no reload was told")
+		}
+		for _, u := range units {
+			if got := h.read(t, u); got.Active != "active" || got.Restarts != 0 {
+				t.Errorf("%s: %+v", u, got)
+			}
+		}
+		// A job that a reload went over ends, and is told to who waits.
+		h.do(t, h.m.Stop, unit("slow"), JobDone)
+		if r := <-slow; r != JobCanceled {
+			t.Errorf("the start that hung ended %q", r)
+		}
+	})
+}
+
+func TestReexec(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		ctx := bounded(t)
+		a, slow := unit("a"), unit("slow")
+		h.do(t, h.m.Start, a, JobDone)
+		pid := h.read(t, a).MainPID
+		h.MustRun(t, "touch", "/run/hang-slow")
+		hangs := make(chan error, 1)
+		go func() {
+			_, err := h.m.Start(ctx, slow)
+			hangs <- err
+		}()
+		h.is(t, 0, slow, "starting", active("activating"))
+
+		for range 3 {
+			mark := h.mark()
+			h.MustRun(t, "systemctl", "daemon-reexec")
+			gone := h.after(t, mark, "disconnected", isKind(Disconnected))
+			back := h.after(t, mark, "connected", isKind(Connected))
+			if gone.Err == nil || !gone.Stamp.Before(back.Stamp) {
+				t.Errorf("%+v, %+v", gone, back)
+			}
+			snapshot, err := h.m.Snapshot(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u := snapshot.Units[a]; u.Active != "active" || !back.Stamp.Before(snapshot.Stamp) {
+				t.Errorf("%+v", snapshot)
+			}
+			if u := snapshot.Units[slow]; u.Active != "activating" || u.Job == 0 {
+				t.Errorf("%+v", u)
+			}
+		}
+		if err := <-hangs; !errors.Is(err, ErrConnectionLost) {
+			t.Errorf("the start in flight: %v", err)
+		}
+		h.do(t, h.m.Stop, slow, JobDone)
+		if u := h.read(t, a); u.MainPID != pid {
+			t.Errorf("%+v, and its pid was %d", u, pid)
+		}
+		h.do(t, h.m.Stop, a, JobDone)
+	})
+}
+
+func TestWithoutDBusDaemon(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		h.MustRun(t, "systemctl", "mask", "--now", "dbus.socket", "dbus.service")
+		mark := h.mark()
+		h.do(t, h.m.Start, unit("a"), JobDone)
+		h.is(t, mark, unit("a"), "started", jobGone("active"))
+		h.do(t, h.m.Stop, unit("a"), JobDone)
+		for _, e := range h.since(0) {
+			if e.Kind == Disconnected {
+				t.Errorf("disconnected: %v", e.Err)
+			}
+		}
+	})
+}
+
+// 300 units started side by side: every state that can be read was told.
+func TestManySideBySide(t *testing.T) {
+	const n = 300
+	onSystemd(t, func(t *testing.T, h *host) {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+		defer cancel()
+		all := func(verb func(context.Context, string) (JobResult, error)) {
+			var group sync.WaitGroup
+			for i := range n {
+				group.Go(func() {
+					if r, err := verb(ctx, unit(fmt.Sprint(i))); err != nil || r != JobDone {
+						t.Errorf("%d: %q, %v", i, r, err)
+					}
+				})
+			}
+			group.Wait()
+		}
+		began := time.Now()
+		all(h.m.Start)
+		t.Logf("%d started in %v", n, time.Since(began))
+
+		snapshot, err := h.m.Snapshot(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.settle(t, unit("0"))
+		told := map[string]server.Unit{}
+		for _, e := range h.since(0) {
+			if e.Unit != "" && e.Unit != "fence" && e.Stamp.Before(snapshot.Stamp) {
+				told[e.Unit] = step(told[e.Unit], e)
+			}
+		}
+		for name, want := range snapshot.Units {
+			got := told[name]
+			if got.Active != want.Active || got.Sub != want.Sub || got.Job != want.Job || got.MainPID == 0 {
+				t.Errorf("%s was told to be %+v, is %+v", name, got, want)
+			}
+		}
+		if len(snapshot.Units) != n || len(told) != n {
+			t.Errorf("%d units, %d told", len(snapshot.Units), len(told))
+		}
+
+		began = time.Now()
+		if err := h.m.Reload(ctx); err != nil {
+			t.Error(err)
+		}
+		t.Logf("reload in %v", time.Since(began))
+		all(h.m.Stop)
+		if snapshot, err = h.m.Snapshot(ctx); err != nil || len(snapshot.Units) != 0 {
+			t.Errorf("%d units are left, %v", len(snapshot.Units), err)
+		}
+		if h.races != 0 {
+			t.Errorf("%d events were handled beside another", h.races)
+		}
+	})
+}
+
+// A stop takes over from a start that hangs, at once.
+func TestStopSupersedesStart(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		ctx := bounded(t)
+		a := unit("a")
+		h.MustRun(t, "touch", "/run/hang-a")
+		type result struct {
+			r   JobResult
+			err error
+		}
+		starts := make(chan result, 2)
+		start := func() {
+			r, err := h.m.Start(ctx, a)
+			starts <- result{r, err}
+		}
+		go start()
+		h.is(t, 0, a, "starting", active("activating"))
+		go start() // is merged with the first
+		impatient, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		if _, err := h.m.Start(impatient, a); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a wait that ends early: %v", err)
+		}
+		if u := h.read(t, a); u.Active != "activating" || u.Job == 0 {
+			t.Errorf("the job did not go on: %+v", u)
+		}
+		h.do(t, h.m.Stop, a, JobDone)
+		for range 2 {
+			if r := <-starts; r.err != nil || r.r != JobCanceled {
+				t.Errorf("the start: %+v", r)
+			}
+		}
+		// The ExecStartPre= that was killed counts as failed.
+		if u := h.read(t, a); u.Active != "failed" || u.Result != "signal" || u.Job != 0 {
+			t.Errorf("%+v", u)
+		}
+		mark := h.mark()
+		if err := h.m.ResetFailed(ctx, a); err != nil {
+			t.Error(err)
+		}
+		h.after(t, mark, "gone", func(e Event) bool { return e.Kind == Removed && e.Unit == a })
+	})
+}
+
+// Units that nobody holds are collected: their going is told, reading them is
+// no error, and reading does not go on for ever.
+func TestCollectedUnits(t *testing.T) {
+	onSystemd(t, func(t *testing.T, h *host) {
+		a := unit("a")
+		mark := h.mark()
+		if u := h.read(t, a); u.Active != "inactive" || u.Load != "loaded" {
+			t.Errorf("%+v", u)
+		}
+		h.after(t, mark, "removed", func(e Event) bool { return e.Kind == Removed && e.Unit == a })
+		want := []EventKind{Appeared, Removed}
+		var got []EventKind
+		for _, e := range h.since(mark) {
+			if e.Unit == a {
+				got = append(got, e.Kind)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("one read: %s", diff)
+		}
+	})
+}
+
+// systemd 253 and later can limit reloads.
+func TestReloadLimit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a machine")
+	}
+	t.Parallel()
+	h := newHost(t, machine.Trixie)
+	const conf = "[Manager]\nReloadLimitIntervalSec=60\nReloadLimitBurst=2\n"
+	if err := h.WriteFile(t.Context(), "/etc/systemd/system.conf.d/limit.conf", []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mark := h.mark()
+	h.MustRun(t, "systemctl", "daemon-reexec")
+	h.after(t, mark, "connected", isKind(Connected))
+	for i := range 5 {
+		err := h.m.Reload(bounded(t))
+		if err == nil {
+			continue
+		}
+		if i < 1 || !isCode(err, server.CodeSystemdUnavailable) {
+			t.Errorf("reload %d: %v (%s)", i, err, refusal(err))
+		}
+		return
+	}
+	t.Error("no reload was refused")
+}
