@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -147,21 +148,21 @@ type recorder struct {
 	mu     sync.Mutex
 	events []Event
 	more   chan struct{}
-	busy   bool
-	races  int
+
+	handling atomic.Int32
+	races    atomic.Int32 // events that were handed over beside another
 }
 
 func (r *recorder) add(e Event) {
+	if r.handling.Add(1) != 1 {
+		r.races.Add(1)
+	}
+	defer r.handling.Add(-1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.busy {
-		r.races++
-	}
-	r.busy = true
 	r.events = append(r.events, e)
 	close(r.more)
 	r.more = make(chan struct{})
-	r.busy = false
 }
 
 // mark is a place in the record.
