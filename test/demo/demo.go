@@ -79,7 +79,7 @@ func (d *demo) onTerminal(ctx context.Context, to io.Writer, name string, args .
 		return fmt.Errorf("cannot size a terminal: %w", err)
 	}
 	cmd := d.host.Command(ctx, name, args...)
-	cmd.Env = append(cmd.Env, "TERM="+d.term())
+	cmd.Env = append(cmd.Env, "TERM="+d.term(), "SYSTEMD_PAGER=") // systemctl(1): no pager
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	err = cmd.Start()
 	slave.Close()
