@@ -40,7 +40,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 		}
 	}
 	// What follows concerns the servers, not the daemon.
-	h.Checks = append(h.Checks, o.checkGame(), checkDrift(drifting))
+	h.Checks = append(h.Checks, o.checkGame(), checkDrift(drifting), checkLinks(host.strangers))
 	return h
 }
 
@@ -157,6 +157,24 @@ func (o *Orchestrator) checkGame() Check {
 	c := Check{Name: "game", OK: true, Found: "the dedicated server is installed"}
 	if err := o.Files.Installed(); err != nil {
 		c.OK, c.Found, c.Cure = false, err.Error(), "put the dedicated server (Steam app 222860) into /var/lib/left4me/installation"
+	}
+	return c
+}
+
+// checkLinks names what starts at boot and is no server.
+func checkLinks(strangers []string) Check {
+	c := Check{Name: "links", OK: true, Found: "every enablement link belongs to a server"}
+	if n := len(strangers); n > 0 {
+		shown := make([]string, 0, 10)
+		for _, s := range strangers[:min(n, 10)] {
+			shown = append(shown, server.Visible(s))
+		}
+		c.OK = false
+		c.Found = fmt.Sprintf("%d enabled without being a server, so started at every boot: %s", n, strings.Join(shown, ", "))
+		if n > len(shown) {
+			c.Found += " …"
+		}
+		c.Cure = "systemctl disable --now 'left4me-server@" + shown[0] + ".service'"
 	}
 	return c
 }

@@ -162,6 +162,8 @@ func (l *linker) call(ctx context.Context, changes []*linkChange, enable bool) e
 // release shows the new links and lets the jobs go on.
 func (l *linker) release(changes []*linkChange, enable bool, err error) {
 	if err == nil {
+		l.o.linksMu.Lock() // a look at the links that began earlier must not be applied later
+		defer l.o.linksMu.Unlock()
 		l.o.mu.Lock()
 		for _, c := range changes {
 			l.o.applyLink(c.run.rec, enable, c.run.rec.masked)

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -146,6 +147,8 @@ func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer
 // refreshLinks reads the enablement links and unit files anew and applies
 // them to all servers.
 func (o *Orchestrator) refreshLinks() {
+	o.linksMu.Lock()
+	defer o.linksMu.Unlock()
 	links, err := o.Units.Links()
 	if err != nil {
 		o.Log.Error().Err(err).Msg("cannot read the enablement links")
@@ -155,6 +158,12 @@ func (o *Orchestrator) refreshLinks() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.host = hostFacts{template: template, shadowed: shadowed, templateMasked: links.TemplateMasked}
+	for instance, enabled := range links.Enabled {
+		if _, known := o.records[server.Name(instance)]; enabled && !known {
+			o.host.strangers = append(o.host.strangers, instance)
+		}
+	}
+	slices.Sort(o.host.strangers)
 	for _, r := range o.order {
 		o.applyLink(r, links.Enabled[string(r.row.Name)], links.Masked[string(r.row.Name)])
 	}

@@ -70,6 +70,7 @@ type Orchestrator struct {
 	host    hostFacts
 	closing bool
 
+	linksMu  sync.Mutex // held from reading the links to applying them; taken before mu
 	creating sync.Mutex // one creation at a time, so that ports are given out once
 
 	jobs      sync.WaitGroup
@@ -93,6 +94,7 @@ type hostFacts struct {
 	template       string // path of the template in force, "" when there is none
 	shadowed       []string
 	templateMasked bool
+	strangers      []string // instances that are enabled and are no server
 }
 
 // errShutdown is the cause with which jobs are interrupted when the daemon
@@ -248,6 +250,9 @@ func (o *Orchestrator) emit(e *Event) {
 
 // reserveMore runs once every 2^23 events.
 func (o *Orchestrator) reserveMore() {
+	if o.closing {
+		return
+	}
 	o.feed.extend(o.feed.last() + eventBlock) // no second one while this one is under way
 	o.jobs.Go(func() {
 		first, err := o.Store.ReserveEventIDs(o.jobsCtx, eventBlock)

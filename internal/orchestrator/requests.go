@@ -85,7 +85,6 @@ func unclaim(records []*record) {
 
 // plan is what a request amounts to, decided for each server.
 type plan struct {
-	now     []*record
 	jobs    map[server.Name]*server.Job // joined, or made
 	refused map[server.Name]*server.Error
 	insert  []store.NewJob

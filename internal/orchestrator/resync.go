@@ -169,10 +169,15 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 	if u != r.unit && r.run != nil && !first {
 		return false // the job reads for itself what it needs
 	}
-	changed := u != r.unit
-	r.stamp = snap.Stamp
+	changed := u != r.unit || first
+	if changed {
+		// Signals that are still queued and older than the list are passed over
+		// from now on; what else they told is read again. When nothing changed
+		// they may come: they end where the list is.
+		r.stamp = snap.Stamp
+	}
 	o.apply(r, u, now, server.ByResync)
-	return listed && (changed || first)
+	return listed && changed
 }
 
 // unlistedLoad is the load state of a unit that systemd does not hold.

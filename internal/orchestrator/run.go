@@ -71,8 +71,13 @@ func (o *Orchestrator) newRun(rec *record, row store.JobRow) *run {
 	return r
 }
 
-// launch begins the work. ctx ends with the daemon, not with the request.
+// launch begins the work, which ends with the daemon and not with the request.
+// While the daemon ends nothing begins any more: the jobs are stored and go on
+// at its next start. The caller holds o.mu.
 func (o *Orchestrator) launch(runs ...*run) {
+	if o.closing {
+		return
+	}
 	for _, r := range runs {
 		o.jobs.Go(r.execute)
 	}

@@ -32,7 +32,7 @@ func (r *run) start() error {
 		return err
 	}
 	r.say("starting")
-	if err := r.recoverFailed(); err != nil {
+	if err := r.forgetFailures(); err != nil {
 		return err
 	}
 	begun := time.Now()
@@ -64,7 +64,7 @@ func (r *run) restart() error {
 	if resumed {
 		return r.settle(time.Now(), "done")
 	}
-	if err := r.recoverFailed(); err != nil {
+	if err := r.forgetFailures(); err != nil {
 		return err
 	}
 	r.say("restarting")
@@ -115,15 +115,10 @@ func (r *run) prune() {
 	}
 }
 
-// recoverFailed makes systemd forget an earlier failure, so that its start
-// limit does not refuse what an operator asks for.
-func (r *run) recoverFailed() error {
-	r.o.mu.RLock()
-	failed := r.rec.unit.Active == "failed"
-	r.o.mu.RUnlock()
-	if !failed {
-		return nil
-	}
+// forgetFailures makes systemd forget how often the unit was started and that it
+// failed, so that its start limit does not refuse what an operator asks for: it
+// counts every start, not only those after a crash.
+func (r *run) forgetFailures() error {
 	return r.o.Units.ResetFailed(r.ctx, r.rec.row.Name.Unit())
 }
 
