@@ -457,7 +457,7 @@ func TestOverlaysAndInstallation(t *testing.T) {
 	t.Parallel()
 	tree, cfg := newTree(t), testConfig()
 	at := func(path string) string { return filepath.Join(tree.root, path) }
-	fails(t, tree.Installed(), server.CodeNotInstalled, "l4d2ctl install")
+	fails(t, tree.Installed(), server.CodeNotInstalled, "Steam app 222860")
 	must(t, os.WriteFile(at("installation/srcds_run"), nil, 0o755))
 	must(t, tree.Installed())
 	fails(t, tree.CheckOverlays(cfg), server.CodeOverlayNotFound, `"maps" is not below`)
