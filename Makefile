@@ -79,8 +79,9 @@ lint: need-go deps-build ## gofmt, go vet, staticcheck
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 
 .PHONY: demo
-demo: deb base ## The main job, to watch, on a throw-away Debian, as root
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) run ./test/demo
+demo: RELEASE ?= trixie
+demo: deb deps-machine ## The main job, to watch, on a throw-away Debian, as root (RELEASE=bookworm: Debian 12)
+	@LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) run ./test/demo -release '$(RELEASE)'
 
 .PHONY: bench
 bench: deb base ## Measurements against what left4med replaces, as root

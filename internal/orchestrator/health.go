@@ -134,7 +134,9 @@ func checkResync(r ResyncHealth) Check {
 	default:
 		age := time.Since(r.LastAt).Round(time.Second)
 		c.Found = fmt.Sprintf("all servers were checked against systemd %s ago in %.1f ms", age, r.LastMillis)
-		c.OK = age.Seconds() <= 2*r.IntervalSeconds+1
+		if c.OK = age.Seconds() <= 2*r.IntervalSeconds+1; !c.OK {
+			c.Cure = "`journalctl -u left4med` tells what holds it up"
+		}
 	}
 	if r.Error != "" {
 		c.OK, c.Found, c.Cure = false, "the last resync failed: "+r.Error, "left4med keeps trying; `journalctl -u left4med` tells more"
@@ -185,7 +187,7 @@ func checkDrift(drifting []string) Check {
 		if n > 10 {
 			c.Found += " …"
 		}
-		c.Cure = "l4d2ctl list; then `l4d2ctl start NAME` or `l4d2ctl stop NAME` for each"
+		c.Cure = "`l4d2ctl show NAME` says for each what it means and what cures it"
 	}
 	return c
 }
