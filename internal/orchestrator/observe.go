@@ -157,16 +157,15 @@ func (o *Orchestrator) learnJob(r *record, id uint32) {
 	ctx, cancel := context.WithTimeout(o.jobsCtx, 10*time.Second)
 	defer cancel()
 	kind, err := o.Units.JobType(ctx, id)
+	if err != nil {
+		return // it is over already, and systemd is about to tell what came of it
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if r.unit.Job != id {
-		return
+	if r.unit.Job == id {
+		r.unit.JobType, r.unsure = kind, false
+		o.publish(r)
 	}
-	if err == nil { // else it is over already
-		r.unit.JobType = kind
-	}
-	r.unsure = false
-	o.publish(r)
 }
 
 // apply sets what was observed of a unit. The caller holds o.mu.
@@ -191,6 +190,11 @@ func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer
 		return r.unit, nil // a signal has told something newer
 	}
 	r.stamp = stamp
+	if u.Job == r.unit.Job {
+		u.JobType = r.unit.JobType // the unit does not tell its job's kind
+	} else if u.Job != 0 && r.run == nil {
+		o.jobs.Go(func() { o.learnJob(r, u.Job) })
+	}
 	o.apply(r, u, time.Now(), by)
 	return u, nil
 }
