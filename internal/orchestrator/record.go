@@ -26,7 +26,8 @@ type record struct {
 	drift      server.Drift
 	driftSince time.Time
 
-	run     *run // the job queued or running
+	held    uint64 // counts observations, so that one that is kept back knows whether it is the newest
+	run     *run   // the job queued or running
 	entry   *Entry
 	changed chan struct{} // closed at the next publication
 	claimed chan struct{} // holds a value while a request is being judged; not guarded
@@ -80,7 +81,7 @@ func (o *Orchestrator) judge(r *record, now time.Time) {
 	}
 	drift := server.DeriveDrift(server.Circumstances{
 		Desired: r.desired(), State: r.state(),
-		Masked:  r.masked || o.host.templateMasked,
+		Masked:  r.masked,
 		Missing: r.missing || o.host.template == "",
 	})
 	if drift == r.drift {

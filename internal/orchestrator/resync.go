@@ -183,7 +183,7 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 // unlistedLoad is the load state of a unit that systemd does not hold.
 func (o *Orchestrator) unlistedLoad(r *record) string {
 	switch {
-	case r.masked || o.host.templateMasked:
+	case r.masked:
 		return "masked"
 	case o.host.template == "":
 		return "not-found"

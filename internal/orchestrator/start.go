@@ -81,7 +81,7 @@ func (r *run) restart() error {
 func (r *run) startable() error {
 	o, name := r.o, r.rec.row.Name
 	o.mu.RLock()
-	template, masked := o.host.template, o.host.templateMasked || r.rec.masked
+	template, masked := o.host.template, r.rec.masked
 	o.mu.RUnlock()
 	if masked {
 		return server.Errorf(server.CodeMasked, "%s is masked, so systemd will not start it; `systemctl unmask %s` allows it again", name.Unit(), name.Unit())
