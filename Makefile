@@ -21,7 +21,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 CGO_TAGS = sqlite_omit_load_extension,osusergo,netgo
 CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
-# Tests that boot machines, and are run one package at a time.
+# Tests of the machines and of the whole product, run one package at a time.
 E2E = ./test/machine/... ./test/e2e/...
 NOT_UNIT = -e /test/machine -e /test/e2e -e /test/demo -e /bench
 
