@@ -124,33 +124,8 @@ func (o *Orchestrator) apply(r *record, u server.Unit, at time.Time, by server.O
 		o.Log.Debug().Str("SERVER", string(r.row.Name)).Str("from", r.unit.Active).Str("to", u.Active).
 			Str("sub", u.Sub).Str("seen_by", string(by)).Msg("the unit changed")
 	}
-	hold := by == server.BySignal && passing(r.unit, u)
 	r.unit, r.observedAt, r.observedBy, r.stale = u, at, by, false
-	r.held++
-	if !hold {
-		o.publish(r)
-		return
-	}
-	turn := r.held
-	time.AfterFunc(passingGrace, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if r.held == turn && o.records[r.row.Name] == r {
-			o.publish(r)
-		}
-	})
-}
-
-// passingGrace is how long a state that may only be passed through is kept
-// back. systemd 252 leaves it after a tenth of a millisecond.
-const passingGrace = 20 * time.Millisecond
-
-// passing says whether a failure may be no more than a step on the way to an
-// automatic restart: systemd 252 shows failed/failed then, as at the end of a
-// crash loop, and activating/auto-restart next. (254 and later say
-// failed-before-auto-restart.)
-func passing(before, now server.Unit) bool {
-	return now.Active == "failed" && now.Sub == "failed" && server.DeriveState(before).Live()
+	o.publish(r)
 }
 
 // reread asks systemd for all of a unit's properties and applies the answer.

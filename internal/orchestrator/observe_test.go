@@ -55,32 +55,6 @@ func next(t *testing.T, w *Watcher) (all []seen) {
 	return all
 }
 
-// systemd 252 passes through failed/failed on its way to an automatic restart.
-func TestACrashThatIsRestartedIsNeverShownAsFailed(t *testing.T) {
-	t.Parallel()
-	o, _, w := observed(t)
-	o.handle(signal(1, "failed", "failed"))
-	o.handle(signal(2, "activating", "auto-restart"))
-	want := []seen{{server.StateRestarting, server.DriftNone}}
-	if diff := cmp.Diff(want, next(t, w)); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
-	o.handle(signal(3, "active", "running"))
-	if diff := cmp.Diff([]seen{{server.StateRunning, server.DriftNone}}, next(t, w)); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
-}
-
-func TestAFailureThatStaysIsShown(t *testing.T) {
-	t.Parallel()
-	o, _, w := observed(t)
-	o.handle(signal(1, "failed", "failed"))
-	want := []seen{{server.StateFailed, server.DriftDown}}
-	if diff := cmp.Diff(want, next(t, w)); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
-}
-
 func TestNoDriftWhileSystemdHasAJob(t *testing.T) {
 	t.Parallel()
 	o, r, w := observed(t)

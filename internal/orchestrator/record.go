@@ -26,8 +26,7 @@ type record struct {
 	drift      server.Drift
 	driftSince time.Time
 
-	held    uint64 // counts observations, so that one that is kept back knows whether it is the newest
-	run     *run   // the job queued or running
+	run     *run // the job queued or running
 	entry   *Entry
 	changed chan struct{} // closed at the next publication
 	claimed chan struct{} // holds a value while a request is being judged; not guarded
