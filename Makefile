@@ -4,11 +4,12 @@
 ifndef HOME
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
+# Where Go is when it is not on the path.
 export PATH := $(PATH):/usr/local/go/bin
-export GO ?= go
+export GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 
 VERSION ?= $(shell deploy/debian/version.sh)
-DEB_ARCH = $(shell $(GO) env GOARCH)
+DEB_ARCH = $(shell dpkg --print-architecture)
 DEB = dist/left4med_$(VERSION)_$(DEB_ARCH).deb
 # Every file of the package has the time of the commit: the same source gives
 # the same package.
@@ -22,7 +23,7 @@ CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
 # Tests that boot machines, and are run one package at a time.
 E2E = ./test/machine/... ./test/e2e/...
-UNIT = $(shell $(GO) list ./... | grep -v -e /test/machine -e /test/e2e -e /test/demo -e /bench)
+NOT_UNIT = -e /test/machine -e /test/e2e -e /test/demo -e /bench
 
 .PHONY: help
 help: ## Show this
@@ -64,7 +65,7 @@ test: test-unit test-e2e ## All tests: test-unit, then test-e2e
 
 .PHONY: test-unit
 test-unit: need-go deps-build ## Tests that need no machine, with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(UNIT)
+	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -race -timeout 10m $$packages
 
 .PHONY: test-e2e
 test-e2e: deb base ## Tests on real Debian machines, as root
