@@ -52,31 +52,29 @@ func (r *run) takeBack() error {
 }
 
 // delete disables, stops, unmounts and removes the server. Every step looks
-// first, so that a job that was cut off begins again at the top.
+// first, so that a job that was cut off begins again at the top: whoever enabled
+// the unit after its files were gone would leave a link to nothing.
 func (r *run) delete() error {
 	o, name := r.o, r.rec.row.Name
-	if o.Files.Present(name) {
-		if err := r.link(false); err != nil {
-			return err
-		}
-		r.say("stopping")
-		if err := r.stopUnit(); err != nil {
-			return err
-		}
-		r.say("unmounting")
-		for _, unit := range []string{name.OverlayUnit(), name.UpperUnit()} { // the server's stop does not wait for them
-			if err := r.endUnit(unit); err != nil {
-				return err
-			}
-		}
-		o.faults.pass("unmounted")
-		if err := o.Files.Retire(name); err != nil {
-			return err
-		}
-		o.faults.pass("retired")
+	if err := r.link(false); err != nil {
+		return err
 	}
-	r.leaveCohort()
+	r.say("stopping")
+	if err := r.stopUnit(); err != nil {
+		return err
+	}
+	r.say("unmounting")
+	for _, unit := range []string{name.OverlayUnit(), name.UpperUnit()} { // the server's stop does not wait for them
+		if err := r.endUnit(unit); err != nil {
+			return err
+		}
+	}
+	o.faults.pass("unmounted")
 	r.say("removing its files")
+	if err := o.Files.Retire(name); err != nil {
+		return err
+	}
+	o.faults.pass("retired")
 	if err := r.clearUpper(); err != nil {
 		return err
 	}

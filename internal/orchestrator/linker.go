@@ -20,6 +20,7 @@ type linker struct {
 
 	mu    sync.Mutex
 	queue []*linkChange
+	stale bool // a reload is due whether or not links change
 }
 
 // linkChange is one job's wish for its server's link.
@@ -40,6 +41,17 @@ func (l *linker) submit(changes ...*linkChange) {
 	}
 	l.mu.Lock()
 	l.queue = append(l.queue, changes...)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// reload has systemd read the links again before the next batch.
+func (l *linker) reload() {
+	l.mu.Lock()
+	l.stale = true
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -69,20 +81,20 @@ func (l *linker) loop(ctx context.Context) error {
 		case <-l.wake:
 		}
 		l.mu.Lock()
-		batch := l.queue
-		l.queue = nil
+		batch, stale := l.queue, l.stale
+		l.queue, l.stale = nil, false
 		l.mu.Unlock()
-		if len(batch) > 0 {
-			// A batch that has begun is carried through: its jobs have noted it.
-			l.execute(context.WithoutCancel(ctx), batch)
-		}
+		// A batch that has begun is carried through: its jobs have noted it.
+		l.execute(context.WithoutCancel(ctx), batch, stale)
 	}
 }
 
-// execute changes the links, releases the jobs and reloads. The jobs need not wait for the reload: a unit's own files did not
-// change, and a link counts at the next boot with or without it.
-func (l *linker) execute(ctx context.Context, batch []*linkChange) {
-	changed := l.change(ctx, batch, false)
+// execute changes the links, releases the jobs, and reloads when a link changed
+// or stale says that it is due. The jobs need not wait for the reload: a unit's
+// own files did not change, and a link counts at the next boot with or without
+// it.
+func (l *linker) execute(ctx context.Context, batch []*linkChange, stale bool) {
+	changed := l.change(ctx, batch, false) || stale
 	changed = l.change(ctx, batch, true) || changed
 	if !changed {
 		return
@@ -132,7 +144,10 @@ func (l *linker) change(ctx context.Context, batch []*linkChange, enable bool) b
 			mine = append(mine, c)
 		}
 	}
-	if mine = l.note(ctx, mine); len(mine) == 0 {
+	if len(mine) > 0 {
+		mine = l.note(ctx, mine)
+	}
+	if len(mine) == 0 {
 		return false
 	}
 	err := l.call(ctx, mine, enable)

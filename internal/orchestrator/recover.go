@@ -63,6 +63,9 @@ func (o *Orchestrator) recover(ctx context.Context) {
 	}
 	o.launch(runs...)
 	o.mu.Unlock()
+	if slices.ContainsFunc(runs, func(r *run) bool { return r.row.Step == stepLink }) {
+		o.linker.reload() // the daemon may have ended between a change of links and this
+	}
 }
 
 // recordOf finds the server of a stored job. The caller holds o.mu.
