@@ -24,6 +24,8 @@ type record struct {
 	missing bool // the instance's files are gone
 	stale   bool
 
+	overlooked bool // a resync found a change and left it to the job
+
 	drift      server.Drift
 	driftSince time.Time
 

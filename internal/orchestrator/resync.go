@@ -167,6 +167,7 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 	}
 	first := r.observedAt.IsZero()
 	if u != r.unit && r.run != nil && !first {
+		r.overlooked = true
 		return false // the job reads for itself what it needs
 	}
 	changed := u != r.unit || first
