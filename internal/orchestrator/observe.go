@@ -220,7 +220,7 @@ func (o *Orchestrator) refreshLinks() {
 	}
 	slices.Sort(o.host.strangers)
 	for _, r := range o.order {
-		o.applyLink(r, links.Enabled[string(r.row.Name)], links.Masked[string(r.row.Name)])
+		o.applyLink(r, links.Enabled[string(r.row.Name)], links.IsMasked(string(r.row.Name)))
 	}
 }
 

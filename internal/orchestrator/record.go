@@ -24,6 +24,8 @@ type record struct {
 	missing bool // the instance's files are gone
 	stale   bool
 
+	overlooked bool // a resync found a change and left it to the job
+
 	drift      server.Drift
 	driftSince time.Time
 
@@ -81,7 +83,7 @@ func (o *Orchestrator) judge(r *record, now time.Time) {
 	}
 	drift := server.DeriveDrift(server.Circumstances{
 		Desired: r.desired(), State: r.state(),
-		Masked:  r.masked || o.host.templateMasked,
+		Masked:  r.masked,
 		Missing: r.missing || o.host.template == "",
 	})
 	if drift == r.drift {

@@ -36,6 +36,10 @@ const (
 // not, so read the state again.
 var ErrConnectionLost = errors.New("the connection to systemd was lost")
 
+// ErrNoConnection is in the chain of an error when there was no connection to
+// systemd to begin with: what was asked for was not done.
+var ErrNoConnection = errors.New("there is no connection to systemd")
+
 // link is one connection to systemd. godbus calls DeliverSignal in the goroutine
 // that reads the socket, so that all signals that came before a reply are queued
 // when the reply reaches its caller.
