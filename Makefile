@@ -21,7 +21,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 CGO_TAGS = sqlite_omit_load_extension,osusergo,netgo
 CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
-# Tests that boot machines, and are run one package at a time.
+# Tests of the machines and of the whole product, run one package at a time.
 E2E = ./test/machine/... ./test/e2e/...
 NOT_UNIT = -e /test/machine -e /test/e2e -e /bench
 
@@ -64,7 +64,7 @@ install: deb ## Build the package and install it on this host, as root
 test: test-unit test-e2e ## All tests: test-unit, then test-e2e
 
 .PHONY: test-unit
-test-unit: need-go deps-build ## Tests that need no machine, with the race detector
+test-unit: deps-build base ## Tests of the packages, with the race detector, as root
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -race -timeout 10m $$packages
 
 .PHONY: test-e2e

@@ -108,7 +108,7 @@ L4D2_LOWERDIRS="ROOT/instances/a/layers/` + layer + `:ROOT/overlays/maps:ROOT/ov
 		"instances/a/layers/" + layer + "/left4dead2":                "drwxr-xr-x",
 		"instances/a/layers/" + layer + "/left4dead2/cfg":            "drwxr-xr-x",
 		"instances/a/layers/" + layer + "/left4dead2/cfg/server.cfg": "-rw-r--r--\n" + wantServerCfg,
-		"runtime/a":        "drwx------",
+		"runtime/a":        "drwx--x--x",
 		"runtime/a/upper":  "drwx------",
 		"runtime/a/work":   "drwx------",
 		"runtime/a/merged": "drwxr-xr-x",

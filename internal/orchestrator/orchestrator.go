@@ -77,6 +77,7 @@ type Orchestrator struct {
 	jobsCtx   context.Context
 	stopJobs  context.CancelCauseFunc
 	pendingNU pendingReads
+	faults    faults
 }
 
 // linkState is the state of the connection to systemd.
@@ -152,6 +153,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 		o.recover(ctx)
 		if ctx.Err() == nil {
 			ready()
+			g.Go(func() error {
+				o.upkeep(ctx)
+				return nil
+			})
 		}
 		return o.resync.loop(ctx)
 	})
