@@ -130,8 +130,6 @@ func (h *crashHost) checkEnd(t *testing.T, job int64, name, end, after string) {
 		t.Fatal(err)
 	}
 	if got := jobEnd(*done); got != end {
-		all, err := h.Journal(t.Context(), "--boot=all", "--unit=left4med.service", "--unit=left4med.socket", "--unit=init.scope")
-		t.Log(all, err)
 		t.Errorf("the %s job ended %q (%+v), want %q", done.Kind, got, done.Error, end)
 	}
 	is := "gone"
