@@ -64,8 +64,9 @@ func seeded(t *testing.T) *rand.Rand {
 }
 
 // killDuringStart stops all, starts all by one request and kills the daemon so
-// often on the way, each time a random number of events and a random moment
-// after the last. Every server must come to run, by one run.
+// often on the way, each time a random moment after a random number of events
+// or, in turn, of starts that are over. Every server must come to run, by one
+// run.
 func (h *crashHost) killDuringStart(t *testing.T, c *client.Client, rng *rand.Rand, names []string, kills int) {
 	t.Helper()
 	h.act(t, c, client.ActionStop, names...)
@@ -79,11 +80,15 @@ func (h *crashHost) killDuringStart(t *testing.T, c *client.Client, rng *rand.Ra
 	}
 	at := make([]int64, kills) // how many starts were over
 	for i := range at {
-		for range rng.IntN(60) {
+		more, until := rng.IntN(60), over.Load()+rng.Int64N(10)
+		for i%2 == 0 && more > 0 || i%2 == 1 && over.Load() < until {
 			select {
 			case <-events:
-			case <-time.After(200 * time.Millisecond): // all is quiet: that is a point too
+				more--
+				continue
+			case <-time.After(time.Second): // all is quiet: that is a point too
 			}
+			break
 		}
 		time.Sleep(time.Duration(rng.Int64N(int64(5 * time.Millisecond))))
 		if err := h.kill(ctx); err != nil {
