@@ -37,7 +37,7 @@ func DefaultSettings() Settings {
 
 // Logs gives the last lines of a unit, for the error of a failed start.
 type Logs interface {
-	Tail(ctx context.Context, unit string, lines int) ([]string, error)
+	Tail(ctx context.Context, unit string, lines int, since time.Time) ([]string, error)
 }
 
 // Options are the parts an Orchestrator is made of.

@@ -110,9 +110,19 @@ func (r *run) startable() error {
 		return server.Errorf(server.CodeTemplateMissing, "systemd has no unit template %s; reinstall the package left4med, or run `l4d2ctl doctor`", server.Template)
 	}
 	if err := o.Files.Check(name); err != nil {
+		o.setMissing(r.rec)
 		return err
 	}
 	return o.Files.Installed()
+}
+
+// setMissing notes that the files of a server are gone, which the next resync
+// would find too.
+func (o *Orchestrator) setMissing(r *record) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r.missing = true
+	o.publish(r)
 }
 
 // prune removes settings layers that no mount can be using: those of a server
@@ -237,7 +247,7 @@ func (r *run) startFailed(u server.Unit, begun time.Time, result unitctl.JobResu
 	defer cancel()
 	var lines []string
 	for _, unit := range units {
-		tail, err := r.o.Logs.Tail(ctx, unit, logLines/len(units))
+		tail, err := r.o.Logs.Tail(ctx, unit, logLines/len(units), begun)
 		if err != nil {
 			r.o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot read the log of a server that failed to start")
 		}
