@@ -57,7 +57,7 @@ func (h *crashHost) disturb(t *testing.T, c *client.Client, names []string, comm
 	t.Helper()
 	ctx, stop := context.WithCancel(waitLimit(t, "the servers start"))
 	defer stop()
-	events := eventTicks(ctx, c)
+	events, _ := eventTicks(ctx, c)
 	result, err := c.Actions(ctx, client.ActionStart, names)
 	if err != nil {
 		t.Fatal(err)
