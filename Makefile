@@ -4,11 +4,12 @@
 ifndef HOME
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
+# Where Go is when it is not on the path.
 export PATH := $(PATH):/usr/local/go/bin
-export GO ?= go
+export GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 
 VERSION ?= $(shell deploy/debian/version.sh)
-DEB_ARCH = $(shell $(GO) env GOARCH)
+DEB_ARCH = $(shell dpkg --print-architecture)
 DEB = dist/left4med_$(VERSION)_$(DEB_ARCH).deb
 # Every file of the package has the time of the commit: the same source gives
 # the same package.
@@ -20,9 +21,9 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 CGO_TAGS = sqlite_omit_load_extension,osusergo,netgo
 CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
-# Tests that boot machines, and are run one package at a time.
+# Tests of the machines and of the whole product, run one package at a time.
 E2E = ./test/machine/... ./test/e2e/...
-UNIT = $(shell $(GO) list ./... | grep -v -e /test/machine -e /test/e2e -e /test/demo -e /bench)
+NOT_UNIT = -e /test/machine -e /test/e2e -e /test/demo -e /bench
 
 .PHONY: help
 help: ## Show this
@@ -63,8 +64,8 @@ install: deb ## Build the package and install it on this host, as root
 test: test-unit test-e2e ## All tests: test-unit, then test-e2e
 
 .PHONY: test-unit
-test-unit: need-go deps-build ## Tests that need no machine, with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(UNIT)
+test-unit: deps-build base ## Tests of the packages, with the race detector, as root
+	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -race -timeout 10m $$packages
 
 .PHONY: test-e2e
 test-e2e: deb base ## Tests on real Debian machines, as root
@@ -72,14 +73,15 @@ test-e2e: deb base ## Tests on real Debian machines, as root
 
 .PHONY: lint
 lint: need-go deps-build ## gofmt, go vet, staticcheck
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go')); \
 		test -z "$$unformatted" || { echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 
 .PHONY: demo
-demo: deb base ## The main job, to watch, on a throw-away Debian, as root
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) run ./test/demo
+demo: RELEASE ?= trixie
+demo: deb deps-machine ## The main job, to watch, on a throw-away Debian, as root (RELEASE=bookworm: Debian 12)
+	@LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) run ./test/demo -release '$(RELEASE)'
 
 .PHONY: bench
 bench: deb base ## Measurements against what left4med replaces, as root

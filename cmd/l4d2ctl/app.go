@@ -152,6 +152,25 @@ func (a *app) socketPath() string {
 	return client.DefaultSocket
 }
 
+// oneName wants the name of one server.
+func oneName(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return errors.New("which server? Give its name")
+	case 1:
+		return nil
+	}
+	return fmt.Errorf("one name is wanted, not %d", len(args))
+}
+
+// someNames wants the name of at least one server.
+func someNames(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("which servers? Give their names")
+	}
+	return nil
+}
+
 // names checks the names on a command line, before anything is sent, and drops
 // those that stand there twice.
 func names(args []string) ([]string, error) {

@@ -24,7 +24,7 @@ On a terminal each name must be typed once more. Without a terminal --yes is req
 		Example: `  l4d2ctl delete versus-1
   l4d2ctl delete --yes versus-1 versus-2`,
 		ValidArgsFunction: a.completeNames(0),
-		Args:              cobra.MinimumNArgs(1),
+		Args:              someNames,
 		RunE: a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
 			return a.delete(ctx, c, args, yes, noWait)
 		}),

@@ -38,7 +38,7 @@ func (a *app) doctor(ctx context.Context, c *client.Client, _ []string) error {
 	var refused *client.Error
 	switch {
 	case err == nil:
-		d = diagnosis{Reachable: true, Health: h, Checks: append(linkChecks(h), h.Checks...)}
+		d = diagnosis{Reachable: true, Health: h, Checks: h.Checks}
 	case errors.As(err, &refused): // it answers, though not as it should
 		d = diagnosis{Reachable: true, Checks: []client.Check{{
 			Name: "left4med", Found: "it answers, but not with its health: " + err.Error(), Cure: "journalctl -u left4med.service",
@@ -64,38 +64,6 @@ func (a *app) doctor(ctx context.Context, c *client.Client, _ []string) error {
 		}
 	}
 	return nil
-}
-
-// linkChecks makes checks of what the daemon says of its own parts.
-func linkChecks(h *client.Health) []client.Check {
-	systemd := client.Check{Name: "link to systemd", OK: h.Systemd.Connected, Found: "connected"}
-	if h.Systemd.Version != "" {
-		systemd.Found += " to systemd " + h.Systemd.Version
-	}
-	if !systemd.OK {
-		systemd.Found = "cut off: " + h.Systemd.Error
-		systemd.Cure = "systemctl status; left4med connects again by itself as soon as systemd answers"
-	}
-	resync := client.Check{Name: "resync", OK: h.Resync.Enabled && h.Resync.Error == ""}
-	switch {
-	case !h.Resync.Enabled:
-		resync.Found = "switched off: a change that systemd did not signal is not seen"
-		resync.Cure = "set enabled = true under [resync] in /etc/left4me/left4med.toml and run: systemctl restart left4med"
-	case h.Resync.Error != "":
-		resync.Found, resync.Cure = "the last one failed: "+h.Resync.Error, "journalctl -u left4med.service"
-	default:
-		resync.Found = fmt.Sprintf("every %gs, the last one took %.1f ms", h.Resync.IntervalSeconds, h.Resync.LastMillis)
-	}
-	jobs := client.Check{Name: "jobs", OK: h.Jobs.Enabled, Found: fmt.Sprintf("accepted, %d in flight", h.Jobs.Active)}
-	if !jobs.OK {
-		jobs.Found = "switched off: servers can be watched, not changed"
-		jobs.Cure = "set enabled = true under [jobs] in /etc/left4me/left4med.toml and run: systemctl restart left4med"
-	}
-	db := client.Check{Name: "database", OK: h.Database.OK, Found: h.Database.Path + " is in order"}
-	if !db.OK {
-		db.Found, db.Cure = h.Database.Path+": "+h.Database.Error, "journalctl -u left4med.service; is the disk full or read-only? (df -h /var/lib)"
-	}
-	return []client.Check{systemd, resync, jobs, db}
 }
 
 func (a *app) printDiagnosis(d *diagnosis) error {

@@ -36,7 +36,7 @@ func newInitialize(a *app) *cobra.Command {
 		Short:   "create a server, or change its settings",
 		Long: `Initialize creates a server, with its settings and its files, and neither enables nor starts it. What is not given has its default: the lowest free port, the map c1m1_hotel, the game mode coop, 8 players, and the server's name as the name that players see.
 
-For a server that exists, the settings given are changed and all others stay. Changed settings apply at the next start: a server that runs goes on with the old ones until "l4d2ctl start --restart NAME".
+For a server that exists, the settings given are changed and all others stay; its files are written anew, which brings lost ones back. Changed settings apply at the next start: a server that runs goes on with the old ones until "l4d2ctl start --restart NAME".
 
 A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a letter or a digit.`,
 		Example: `  l4d2ctl initialize versus-1 --port 27015 --gamemode versus
@@ -45,7 +45,7 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
   l4d2ctl initialize versus-1 --arg "-tickrate 100" --overlay maps --overlay plugins
   l4d2ctl initialize versus-1 --arg ""     # no further arguments`,
 		ValidArgsFunction: a.completeNames(1),
-		Args:              cobra.ExactArgs(1),
+		Args:              oneName,
 	}
 	cmd.RunE = a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
 		return a.initialize(ctx, c, args[0], &s, cmd.Flags(), noWait)
@@ -135,15 +135,13 @@ func (a *app) change(ctx context.Context, c *client.Client, now *client.Server, 
 		merged := cvars.merge(now.Config.CVars)
 		patch.CVars = &merged
 	}
-	if patch == (client.ConfigPatch{}) {
-		a.say("%s exists already, and no setting was given: nothing is changed.", name)
-		return a.printBatch(&batch{Server: now})
-	}
 	after, err := c.Change(ctx, name, patch)
 	if err != nil {
 		return err
 	}
-	if after.RestartDue != nil && *after.RestartDue {
+	if patch == (client.ConfigPatch{}) {
+		a.say("%s exists already, and no setting was given: its files are written anew, with the settings they had.", name)
+	} else if after.RestartDue != nil && *after.RestartDue {
 		a.say("%s: the settings are changed; they apply at the next start: l4d2ctl start --restart %s", name, name)
 	} else {
 		a.say("%s: the settings are changed.", name)

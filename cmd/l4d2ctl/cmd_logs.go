@@ -27,7 +27,7 @@ func newLogs(a *app) *cobra.Command {
   l4d2ctl logs versus-1 -f
   l4d2ctl logs versus-1 -n 1000 --since 2h`,
 		ValidArgsFunction: a.completeNames(1),
-		Args:              cobra.ExactArgs(1),
+		Args:              oneName,
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new lines until Ctrl-C or until --timeout is over")
 	cmd.Flags().IntVarP(&count, "lines", "n", 100, "at most this `number` of lines, the newest ones")
@@ -75,7 +75,7 @@ func (a *app) logs(ctx context.Context, c *client.Client, name string, opts clie
 		}
 	}
 	if !any && !a.json {
-		a.say("%s has no log lines there.", name)
+		a.say("There are no log lines of %s.", name)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func newShow(a *app) *cobra.Command {
 		Long:              `Show prints what is known of a server: its state and since when, where intent and truth disagree and what cures it, what systemd says of its unit, its settings, and its last job.`,
 		Example:           `  l4d2ctl show versus-1`,
 		ValidArgsFunction: a.completeNames(1),
-		Args:              cobra.ExactArgs(1),
+		Args:              oneName,
 		RunE:              a.does(readLimit, a.show),
 	}
 }
@@ -76,7 +76,11 @@ func (v *sheet) truth(s *client.Server) {
 	if s.Phase != client.PhaseReady && s.Phase != "" {
 		v.line("", yellow, "it is being %s", map[client.Phase]string{client.PhaseCreating: "created", client.PhaseDeleting: "deleted"}[s.Phase])
 	}
-	v.line("state", stateStyle(s.State), "%s since %s", s.State, v.when(s.StateSince))
+	since := ""
+	if !s.StateSince.IsZero() {
+		since = " since " + v.when(s.StateSince)
+	}
+	v.line("state", stateStyle(s.State), "%s%s", s.State, since)
 	if s.Stale {
 		v.line("", yellow, "stale: last confirmed at %s", v.when(s.ObservedAt))
 	} else if !s.ObservedAt.IsZero() {

@@ -72,7 +72,8 @@ func explain(s *client.Server) (means, cure string) {
 	case client.DriftMasked:
 		return "its unit is masked, so systemd will never start it", "systemctl unmask " + s.Unit
 	case client.DriftMissing:
-		return "its files or the unit template are gone", "l4d2ctl doctor"
+		return "its files or the unit template are gone",
+			fmt.Sprintf("l4d2ctl initialize %s writes lost files anew; l4d2ctl doctor tells of the template", name)
 	case client.DriftDown:
 		return "it should run, but it is " + string(s.State),
 			fmt.Sprintf("l4d2ctl logs %s, then l4d2ctl start %s (or l4d2ctl stop %s, if it should stay down)", name, name, name)

@@ -338,7 +338,7 @@ func TestInitializeChanges(t *testing.T) {
 		name  string
 		args  []string
 		due   bool
-		patch string // empty: nothing is sent
+		patch string
 		says  string
 	}{
 		{"a setting of a running server", []string{"--map", "c2m1"}, true, `{"config":{"map":"c2m1"}}`,
@@ -347,7 +347,7 @@ func TestInitializeChanges(t *testing.T) {
 		{"cvars one by one", []string{"--set", "sv_b=2"}, false, `{"config":{"cvars":{"sv_alltalk":"1","sv_b":"2"}}}`, "coop-1: the settings are changed.\n"},
 		{"a cvar less", []string{"--unset", "sv_alltalk"}, false, `{"config":{"cvars":{}}}`, "coop-1: the settings are changed.\n"},
 		{"no arguments", []string{"--arg", ""}, false, `{"config":{"args":[]}}`, "coop-1: the settings are changed.\n"},
-		{"nothing", nil, false, "", "coop-1 exists already, and no setting was given: nothing is changed.\n"},
+		{"nothing, which mends lost files", nil, false, `{"config":{}}`, "coop-1 exists already, and no setting was given: its files are written anew, with the settings they had.\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -362,10 +362,7 @@ func TestInitializeChanges(t *testing.T) {
 			if diff := cmp.Diff(result{0, "", tt.says}, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			want := []string{"GET /v1/servers"}
-			if tt.patch != "" {
-				want = append(want, "PATCH /v1/servers/coop-1 "+tt.patch)
-			}
+			want := []string{"GET /v1/servers", "PATCH /v1/servers/coop-1 " + tt.patch}
 			if diff := cmp.Diff(want, f.requests()); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}

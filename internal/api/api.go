@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -108,11 +107,12 @@ type handler struct {
 	now       func() time.Time
 	heartbeat func() (<-chan time.Time, func())
 	followers *quota
+	timeouts  timeouts
 
-	mux     *http.ServeMux
-	huma    huma.API
-	spec    []byte
-	buffers sync.Pool // of *[]byte, for answers put together from parts
+	mux    *http.ServeMux
+	huma   huma.API
+	spec   []byte
+	chunks sync.Pool // of *[]byte, for answers put together from parts
 }
 
 // New makes the handler of all routes. It answers requests whose context
@@ -124,6 +124,7 @@ func newHandler(o Options) *handler {
 		backend: o.Backend, gate: o.Gate, accounts: o.Accounts, journal: o.Journal, log: o.Log,
 		now: o.Now, heartbeat: o.Heartbeat,
 		followers: newQuota(o.Followers.or(Limit{Total: 64, PerUID: 16})),
+		timeouts:  timeouts{body: bodyTimeout, write: writeTimeout},
 		mux:       http.NewServeMux(),
 	}
 	if h.now == nil {
@@ -132,7 +133,7 @@ func newHandler(o Options) *handler {
 	if h.heartbeat == nil {
 		h.heartbeat = everyHeartbeat
 	}
-	h.buffers.New = func() any { return new([]byte) }
+	h.chunks.New = func() any { return new([]byte) }
 	h.huma = huma.NewAPI(humaConfig(), &adapter{handler: h, routes: map[string]route{}})
 	for _, rt := range h.routes() {
 		h.register(rt)
@@ -163,5 +164,6 @@ func (h *handler) encodeSpec() []byte {
 
 // shown makes a piece of what a client sent safe to show, cut to max runes.
 func shown(s string, max int) string {
-	return strings.Trim(server.Quote(s, max), `"`)
+	quoted := server.Quote(s, max)
+	return quoted[1 : len(quoted)-1]
 }

@@ -6,8 +6,16 @@ import (
 	"time"
 )
 
-// bodyTimeout is how long a request's body may take to arrive.
-const bodyTimeout = 10 * time.Second
+// timeouts bound what a client may take its time for.
+type timeouts struct {
+	body  time.Duration // sending a request's body
+	write time.Duration // accepting what is written to it
+}
+
+const (
+	bodyTimeout  = 10 * time.Second
+	writeTimeout = 30 * time.Second
+)
 
 // timedBody bounds how long reading a body takes. The deadline is taken away
 // at the end: net/http goes on reading, to notice when the client leaves, and
@@ -15,6 +23,7 @@ const bodyTimeout = 10 * time.Second
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	timeout time.Duration
 	started bool
 }
 
@@ -22,7 +31,7 @@ type timedBody struct {
 func (b *timedBody) Read(p []byte) (int, error) {
 	if !b.started {
 		b.started = true
-		b.control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		b.control.SetReadDeadline(time.Now().Add(b.timeout))
 	}
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {

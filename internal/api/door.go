@@ -22,7 +22,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 		return
 	}
-	if err := plainPath(r.URL.Path); err != nil {
+	if err := plainPath(r.URL.EscapedPath()); err != nil {
 		h.refuse(w, r, err)
 		return
 	}
@@ -60,7 +60,8 @@ func (h *handler) survive(r *http.Request) {
 const serversPath = "/v1/servers/"
 
 // plainPath refuses paths with empty, "." and ".." parts, which ServeMux would
-// rewrite: what a client names must be what it gets.
+// rewrite: what a client names must be what it gets. p is still escaped, as
+// ServeMux looks at it.
 func plainPath(p string) error {
 	clean := path.Clean(p)
 	if p == clean || p == clean+"/" && p != serversPath && clean != "/" {
@@ -68,6 +69,9 @@ func plainPath(p string) error {
 	}
 	if rest, ok := strings.CutPrefix(p, serversPath); ok {
 		name, _, _ := strings.Cut(rest, "/")
+		if plain, err := url.PathUnescape(name); err == nil {
+			name = plain
+		}
 		if _, err := server.ParseName(name); err != nil {
 			return err
 		}
@@ -114,7 +118,7 @@ type callKey struct{}
 func callFrom(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // guarded is a handler behind the guard.
-type guarded func(http.ResponseWriter, *http.Request, *call)
+type guarded func(http.ResponseWriter, *http.Request, call)
 
 // guard checks what all requests have in common before the route's own work:
 // the server's name, who may, and the names of the query's parameters.
@@ -122,7 +126,7 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 	named := strings.Contains(rt.path, "{name}")
 	return func(w http.ResponseWriter, r *http.Request) {
 		peer, _ := authz.PeerFrom(r.Context()) // there is one: see admit
-		c := &call{peer: peer, interactive: r.Header.Get("X-Allow-Interaction") == "true"}
+		c := call{peer: peer, interactive: r.Header.Get(allowInteraction) == "true"}
 		var err error
 		if named {
 			c.server, err = server.ParseName(r.PathValue("name"))
@@ -143,10 +147,10 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 			return
 		}
 		if params["wait"] {
-			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWait + writeTimeout))
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWait + h.timeouts.write))
 		}
 		if r.ContentLength != 0 {
-			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: h.timeouts.body}
 		}
 		next(w, r, c)
 	}

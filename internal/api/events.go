@@ -10,7 +10,7 @@ import (
 
 // events streams what changes. A reader keeps its own place in the feed, so
 // one that is slow holds nobody up.
-func (h *handler) events(w http.ResponseWriter, r *http.Request, c *call) {
+func (h *handler) events(w http.ResponseWriter, r *http.Request, c call) {
 	after, resume, err := lastEventID(r)
 	if err != nil {
 		h.refuse(w, r, err)
@@ -21,7 +21,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request, c *call) {
 	inspect := h.gate.CanInspect(ctx, c.peer)
 	watcher := h.backend.Watch(after, resume) // before the headers: from then on nothing is lost
 
-	s, err := openStream(w, eventStream)
+	s, err := h.openStream(w, eventStream)
 	if err != nil || r.Method == http.MethodHead {
 		return
 	}

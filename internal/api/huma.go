@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -54,13 +56,33 @@ func encode(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// decode is json.Unmarshal with errors that speak of the request, not of Go.
+// decode is json.Unmarshal with errors that speak of the request, not of Go,
+// and with field names taken as they are: Go and huma would take "Name" for
+// "name".
 func decode(data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return errors.New(wrong.Field + ": " + wrong.Value + " does not fit here")
 	}
+	if untyped, ok := v.(*any); ok && err == nil {
+		return lowerCase(*untyped)
+	}
 	return err
+}
+
+// lowerCase refuses objects with upper-case letters in a key; no field of ours
+// has one, nor has a cvar.
+func lowerCase(v any) error {
+	object, _ := v.(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if key != strings.ToLower(key) {
+			return errors.New("unexpected property " + server.Quote(key, 60) + ": names are in lower case")
+		}
+		if err := lowerCase(object[key]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ownProblem turns huma's own errors, which are all about requests that are
@@ -125,8 +147,8 @@ var _ huma.Adapter = (*adapter)(nil)
 // Handle implements huma.Adapter.
 func (a *adapter) Handle(op *huma.Operation, serve func(huma.Context)) {
 	h, rt := a.handler, a.routes[op.OperationID]
-	h.mux.HandleFunc(rt.pattern(), h.guard(rt, queryParams(op), func(w http.ResponseWriter, r *http.Request, c *call) {
-		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	h.mux.HandleFunc(rt.pattern(), h.guard(rt, queryParams(op), func(w http.ResponseWriter, r *http.Request, c call) {
+		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &c))
 		ctx := &humaContext{inner: humago.NewContext(op, r, w)}
 		defer func() {
 			v := recover()

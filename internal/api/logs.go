@@ -21,7 +21,7 @@ const (
 
 // logs answers with a server's log: JSON lines, or Server-Sent Events when it
 // is followed.
-func (h *handler) logs(w http.ResponseWriter, r *http.Request, c *call) {
+func (h *handler) logs(w http.ResponseWriter, r *http.Request, c call) {
 	q, err := h.logQuery(r.URL.Query())
 	if err != nil {
 		h.refuse(w, r, err)
@@ -64,7 +64,7 @@ func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Re
 		h.refuse(w, r, err)
 		return
 	}
-	s, openErr := openStream(w, jsonLines)
+	s, openErr := h.openStream(w, jsonLines)
 	if openErr != nil || err != nil || r.Method == http.MethodHead {
 		return
 	}
@@ -89,7 +89,7 @@ func (h *handler) copyLog(ctx context.Context, w http.ResponseWriter, r *http.Re
 // follow writes lines as they come, until the client leaves. It ends with an
 // event "failed" when the log itself ends.
 func (h *handler) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, lines LogStream) {
-	s, err := openStream(w, eventStream)
+	s, err := h.openStream(w, eventStream)
 	if err != nil || r.Method == http.MethodHead {
 		return
 	}
@@ -158,10 +158,9 @@ func (h *handler) brokenLog(ctx context.Context, err error) {
 	}
 }
 
-// encodeLine is one line of a log; what a game printed is escaped, so that it
-// is safe on a terminal.
+// encodeLine is one line of a log. The journal's reader has escaped what a game
+// printed.
 func encodeLine(e journal.Entry) []byte {
-	e.Message = server.Visible(e.Message)
 	b, err := json.Marshal(e)
 	if err != nil { // only a year beyond 9999 could cause it
 		b, _ = json.Marshal(journal.Entry{Priority: e.Priority, PID: e.PID, Message: e.Message, Cursor: e.Cursor})
@@ -176,7 +175,9 @@ func (h *handler) logQuery(values url.Values) (journal.Query, error) {
 		if err != nil || n < 0 || n > maxLines {
 			return q, badParameter("lines", s, "is no number of lines: 0 to 10000")
 		}
-		q.Lines = n
+		if q.Lines = n; n == 0 {
+			q.Lines = -1 // 0 would mean all
+		}
 	}
 	if s := values.Get("follow"); s != "" {
 		follow, err := strconv.ParseBool(s)

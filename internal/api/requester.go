@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	onBehalfOf    = "X-On-Behalf-Of"
-	maxOnBehalfOf = 64 // bytes
+	allowInteraction = "X-Allow-Interaction"
+	onBehalfOf       = "X-On-Behalf-Of"
+	maxOnBehalfOf    = 64 // bytes
 )
 
 // requester is who asks, for the job's record. The web frontend alone is

@@ -102,6 +102,7 @@ func describe(h *handler, op *huma.Operation, docs []func(*huma.Operation, huma.
 
 func (h *handler) register(rt route) {
 	rt.serve(h, rt, huma.Operation{
+		Parameters:  rt.headers(),
 		OperationID: rt.id, Method: rt.method, Path: rt.path, Summary: rt.summary,
 		Description:     rt.asks.description(),
 		MaxBodyBytes:    maxBody + 1, // huma refuses a body that reaches the limit

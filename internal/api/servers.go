@@ -11,43 +11,63 @@ import (
 // eventID is the header that says where to start watching without a gap.
 const eventID = "Event-Id"
 
-// listServers joins the JSON that each server keeps ready. It encodes nothing.
-func (h *handler) listServers(w http.ResponseWriter, r *http.Request, c *call) {
+// listServers writes the JSON that each server keeps ready, one after the
+// other. It encodes nothing.
+func (h *handler) listServers(w http.ResponseWriter, r *http.Request, c call) {
+	const opening, end = `{"servers":[`, "]}\n"
 	inspect := h.gate.CanInspect(r.Context(), c.peer)
 	snapshot := h.backend.List()
-	kept := h.buffers.Get().(*[]byte)
-	defer h.buffers.Put(kept)
+	size := len(opening) + len(end) + max(0, len(snapshot.Servers)-1)
+	for _, e := range snapshot.Servers {
+		size += len(e.JSON(inspect))
+	}
+	jsonHeader(w, snapshot.EventID, size)
 
-	b := append((*kept)[:0], `{"servers":[`...)
+	chunk := h.chunks.Get().(*[]byte)
+	defer h.chunks.Put(chunk)
+	b := append((*chunk)[:0], opening...)
 	for i, e := range snapshot.Servers {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, e.JSON(inspect)...)
+		if b = append(b, e.JSON(inspect)...); len(b) >= chunkSize {
+			if _, err := w.Write(b); err != nil {
+				return
+			}
+			b = b[:0]
+		}
 	}
-	b = append(b, "]}\n"...)
-	*kept = b
-	writeJSON(w, snapshot.EventID, b)
+	b = append(b, end...)
+	*chunk = b
+	w.Write(b)
 }
 
-func (h *handler) getServer(w http.ResponseWriter, r *http.Request, c *call) {
+// chunkSize is how much of a list is written at once, in bytes: about what a
+// socket holds, so that each write costs the two sides one change of turns, and
+// little enough to stay in the processor's cache.
+const chunkSize = 256 << 10
+
+func (h *handler) getServer(w http.ResponseWriter, r *http.Request, c call) {
 	entry, event, err := h.backend.Get(c.server)
 	if err != nil {
 		h.refuse(w, r, err)
 		return
 	}
-	writeJSON(w, event, entry.JSON(h.gate.CanInspect(r.Context(), c.peer)))
-}
-
-func writeJSON(w http.ResponseWriter, event uint64, body []byte) {
-	header := w.Header()
-	header["Content-Type"] = []string{plainJSON}
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	header[eventID] = []string{strconv.FormatUint(event, 10)}
+	body := entry.JSON(h.gate.CanInspect(r.Context(), c.peer))
+	jsonHeader(w, event, len(body))
 	w.Write(body)
 }
 
-func (h *handler) openapi(w http.ResponseWriter, _ *http.Request, _ *call) {
+// jsonHeader sets the headers of the answers that are read most.
+func jsonHeader(w http.ResponseWriter, event uint64, size int) {
+	values := []string{plainJSON, strconv.Itoa(size), strconv.FormatUint(event, 10)} // one allocation for all
+	header := w.Header()
+	header["Content-Type"] = values[0:1:1]
+	header["Content-Length"] = values[1:2:2]
+	header[eventID] = values[2:3:3]
+}
+
+func (h *handler) openapi(w http.ResponseWriter, _ *http.Request, _ call) {
 	header := w.Header()
 	header.Set("Content-Type", plainJSON)
 	header.Set("Content-Length", strconv.Itoa(len(h.spec)))

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"net/http"
 	"reflect"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/left4med/left4med/internal/authz"
 	"github.com/left4med/left4med/internal/journal"
 	"github.com/left4med/left4med/internal/orchestrator"
 	"github.com/left4med/left4med/internal/server"
@@ -35,6 +37,21 @@ func nameParam() *huma.Param {
 	return p
 }
 
+// headers are the request headers that a route reads, beside its own.
+func (rt route) headers() []*huma.Param {
+	var params []*huma.Param
+	if rt.asks.action != authz.None {
+		p := stringParam(allowInteraction, "header", "Whether polkit may ask the user for a password.")
+		p.Schema = &huma.Schema{Type: huma.TypeBoolean}
+		params = append(params, p)
+	}
+	if rt.method != http.MethodGet {
+		params = append(params, stringParam(onBehalfOf, "header",
+			"The user of the web frontend, at most 64 bytes. Believed from the uid of "+authz.WebUser+" alone."))
+	}
+	return params
+}
+
 func eventIDHeader() map[string]*huma.Param {
 	return map[string]*huma.Param{eventID: {
 		Description: "Where to start watching without a gap: the Last-Event-ID to send.",
@@ -55,7 +72,7 @@ func docListServers(op *huma.Operation, r huma.Registry) {
 }
 
 func docGetServer(op *huma.Operation, r huma.Registry) {
-	op.Parameters = []*huma.Param{nameParam()}
+	op.Parameters = append(op.Parameters, nameParam())
 	op.Responses["200"] = &huma.Response{
 		Description: "The server; settings and job only for clients that may inspect.",
 		Headers:     eventIDHeader(),
@@ -93,10 +110,8 @@ func docLogs(op *huma.Operation, r huma.Registry) {
 	follow.Schema = &huma.Schema{Type: huma.TypeBoolean}
 	lines := stringParam("lines", "query", "The newest so many. Default 100.")
 	lines.Schema = &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(maxLines))}
-	op.Parameters = []*huma.Param{
-		nameParam(), lines, follow,
-		stringParam("since", "query", "Only lines from then on: a time (RFC 3339), or a duration back from now like 1h."),
-	}
+	op.Parameters = append(op.Parameters, nameParam(), lines, follow,
+		stringParam("since", "query", "Only lines from then on: a time (RFC 3339), or a duration back from now like 1h."))
 	entry := schemaOf[journal.Entry](r)
 	events := eventsSchema(
 		sseEvent("log", "One line.", false, entry),
@@ -112,10 +127,9 @@ func docLogs(op *huma.Operation, r huma.Registry) {
 }
 
 func docEvents(op *huma.Operation, r huma.Registry) {
-	op.Parameters = []*huma.Param{
+	op.Parameters = append(op.Parameters,
 		stringParam("Last-Event-ID", "header", "Resume after this event, or after the Event-Id of a list. Without it the stream starts now."),
-		stringParam("last_event_id", "query", "The same, for clients that cannot set the header."),
-	}
+		stringParam("last_event_id", "query", "The same, for clients that cannot set the header."))
 	op.Responses["200"] = &huma.Response{
 		Description: "Server-Sent Events, and a comment every 15 s. Ids grow and are never used twice. Clients that may not inspect get servers without settings and jobs, and no job events.",
 		Content: content(eventStream, eventsSchema(

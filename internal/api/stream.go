@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// writeTimeout is how long a client may take to accept what is written to it.
-const writeTimeout = 30 * time.Second
-
 // heartbeatEvery is how often a stream says that it is alive.
 const heartbeatEvery = 15 * time.Second
 
@@ -31,27 +28,28 @@ const (
 
 // stream writes an answer that has no end of its own. What is put into buf goes
 // out with the next send, in one write, so that a burst of events costs one. A
-// client that does not read is given up after writeTimeout.
+// client that does not read is given up after the timeout.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	timeout time.Duration
 	buf     []byte
 }
 
 // openStream sends the headers at once: a client must know that it is
 // connected before the first event.
-func openStream(w http.ResponseWriter, contentType string) (*stream, error) {
+func (h *handler) openStream(w http.ResponseWriter, contentType string) (*stream, error) {
 	header := w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Cache-Control", "no-store")
-	s := &stream{w: w, control: http.NewResponseController(w)}
+	s := &stream{w: w, control: http.NewResponseController(w), timeout: h.timeouts.write}
 	s.w.WriteHeader(http.StatusOK)
 	return s, s.send()
 }
 
 // send writes what is in buf.
 func (s *stream) send() error {
-	err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	err := s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}

@@ -249,7 +249,7 @@ func (t *Tree) makeRuntime(name server.Name, fresh bool) error {
 	if fresh && exists(runtime, removedName(name)) {
 		return server.Errorf(server.CodeInstanceFiles, "%s is left of an earlier server of that name; run systemctl start %s to empty it, then remove it", joined(runtime, removedName(name)), name.ClearUnit())
 	}
-	if err := t.makeDir(runtime, string(name), 0o700); err != nil {
+	if err := t.makeDir(runtime, string(name), 0o711); err != nil {
 		return err
 	}
 	dir, err := t.openIn(runtime, string(name))

@@ -38,7 +38,7 @@ func (t *Tree) cause(err error) (server.Code, string) {
 	case errors.Is(err, syscall.EIO):
 		return server.CodeStorage, fmt.Sprintf("the disk does not read or write %s; look at the kernel's messages (journalctl -k)", what)
 	case errors.Is(err, fs.ErrNotExist):
-		return server.CodeInstanceFiles, fmt.Sprintf("%s is missing; restore it, initialize the server again to write its files anew, or delete the server", what)
+		return server.CodeInstanceFiles, fmt.Sprintf("%s is missing; restore it, have it written anew (`l4d2ctl initialize NAME`, which needs the instance's directory), or delete the server", what)
 	case errors.Is(err, fs.ErrPermission):
 		return server.CodeInstanceFiles, fmt.Sprintf("access to %s is denied; it must belong to root, and left4med must run as root", what)
 	}

@@ -169,7 +169,7 @@ func readSettings(dir *os.Root, name server.Name) (Settings, error) {
 	var s Settings
 	if err := decodeSettings(data, &s); err != nil {
 		return Settings{}, &server.Error{Code: server.CodeInstanceFiles, Err: errors.Join(errUnreadable, err),
-			Detail: fmt.Sprintf("%s is not readable as settings; initialize the server again to write it anew", path)}
+			Detail: fmt.Sprintf("%s is not readable as settings; `l4d2ctl initialize %s` writes it anew", path, name)}
 	}
 	if s.Name != name {
 		return Settings{}, server.Errorf(server.CodeInstanceFiles, "%s belongs to a server named %s; move the directory to where it was", path, server.Quote(string(s.Name), 40))
@@ -234,7 +234,7 @@ func readDir(dir *os.Root) ([]fs.DirEntry, error) {
 // installed.
 func (t *Tree) Installed() error {
 	missing := func() error {
-		return server.Errorf(server.CodeNotInstalled, "the game is not installed: %s is missing; run l4d2ctl install",
+		return server.Errorf(server.CodeNotInstalled, "the game is not installed: %s is missing; put the dedicated server (Steam app 222860) there",
 			filepath.Join(t.root, "installation", "srcds_run"))
 	}
 	dir, err := os.OpenRoot(t.root)

@@ -108,7 +108,7 @@ L4D2_LOWERDIRS="ROOT/instances/a/layers/` + layer + `:ROOT/overlays/maps:ROOT/ov
 		"instances/a/layers/" + layer + "/left4dead2":                "drwxr-xr-x",
 		"instances/a/layers/" + layer + "/left4dead2/cfg":            "drwxr-xr-x",
 		"instances/a/layers/" + layer + "/left4dead2/cfg/server.cfg": "-rw-r--r--\n" + wantServerCfg,
-		"runtime/a":        "drwx------",
+		"runtime/a":        "drwx--x--x",
 		"runtime/a/upper":  "drwx------",
 		"runtime/a/work":   "drwx------",
 		"runtime/a/merged": "drwxr-xr-x",
@@ -457,7 +457,7 @@ func TestOverlaysAndInstallation(t *testing.T) {
 	t.Parallel()
 	tree, cfg := newTree(t), testConfig()
 	at := func(path string) string { return filepath.Join(tree.root, path) }
-	fails(t, tree.Installed(), server.CodeNotInstalled, "l4d2ctl install")
+	fails(t, tree.Installed(), server.CodeNotInstalled, "Steam app 222860")
 	must(t, os.WriteFile(at("installation/srcds_run"), nil, 0o755))
 	must(t, tree.Installed())
 	fails(t, tree.CheckOverlays(cfg), server.CodeOverlayNotFound, `"maps" is not below`)

@@ -40,7 +40,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 		}
 	}
 	// What follows concerns the servers, not the daemon.
-	h.Checks = append(h.Checks, o.checkGame(), checkDrift(drifting))
+	h.Checks = append(h.Checks, o.checkGame(), checkDrift(drifting), checkLinks(host.strangers))
 	return h
 }
 
@@ -134,7 +134,9 @@ func checkResync(r ResyncHealth) Check {
 	default:
 		age := time.Since(r.LastAt).Round(time.Second)
 		c.Found = fmt.Sprintf("all servers were checked against systemd %s ago in %.1f ms", age, r.LastMillis)
-		c.OK = age.Seconds() <= 2*r.IntervalSeconds+1
+		if c.OK = age.Seconds() <= 2*r.IntervalSeconds+1; !c.OK {
+			c.Cure = "`journalctl -u left4med` tells what holds it up"
+		}
 	}
 	if r.Error != "" {
 		c.OK, c.Found, c.Cure = false, "the last resync failed: "+r.Error, "left4med keeps trying; `journalctl -u left4med` tells more"
@@ -159,6 +161,24 @@ func (o *Orchestrator) checkGame() Check {
 	return c
 }
 
+// checkLinks names what starts at boot and is no server.
+func checkLinks(strangers []string) Check {
+	c := Check{Name: "links", OK: true, Found: "every enablement link belongs to a server"}
+	if n := len(strangers); n > 0 {
+		shown := make([]string, 0, 10)
+		for _, s := range strangers[:min(n, 10)] {
+			shown = append(shown, server.Visible(s))
+		}
+		c.OK = false
+		c.Found = fmt.Sprintf("%d enabled without being a server, so started at every boot: %s", n, strings.Join(shown, ", "))
+		if n > len(shown) {
+			c.Found += " …"
+		}
+		c.Cure = "systemctl disable --now 'left4me-server@" + shown[0] + ".service'"
+	}
+	return c
+}
+
 func checkDrift(drifting []string) Check {
 	c := Check{Name: "drift", OK: true, Found: "every server is as it should be"}
 	if n := len(drifting); n > 0 {
@@ -167,7 +187,7 @@ func checkDrift(drifting []string) Check {
 		if n > 10 {
 			c.Found += " …"
 		}
-		c.Cure = "l4d2ctl list; then `l4d2ctl start NAME` or `l4d2ctl stop NAME` for each"
+		c.Cure = "`l4d2ctl show NAME` says for each what it means and what cures it"
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -18,7 +19,10 @@ func (r *run) create() error {
 	r.say("writing the instance's files")
 	err := o.Files.Create(r.ctx, name, r.rec.row.ID, r.rec.row.Config)
 	if err == nil {
-		err = o.Store.SetPhase(r.ctx, r.rec.row.ID, server.PhaseReady)
+		o.faults.pass("files created")
+		err = r.insist("that the server is ready", func(ctx context.Context) error {
+			return o.Store.SetPhase(ctx, r.rec.row.ID, server.PhaseReady)
+		})
 	}
 	if err != nil {
 		if r.ctx.Err() == nil {
@@ -26,6 +30,7 @@ func (r *run) create() error {
 		}
 		return err
 	}
+	o.faults.pass("phase ready")
 	o.setPhase(r.rec, server.PhaseReady)
 	// A new server shall be seen at once; the next resync would do as well.
 	if _, err := o.reread(r.ctx, r.rec, server.ByJob); err != nil {
@@ -34,45 +39,50 @@ func (r *run) create() error {
 	return nil
 }
 
-// takeBack removes what a failed create made.
+// takeBack removes what a failed create made. What stands in the instance's
+// place without its id is somebody else's and stays.
 func (r *run) takeBack() error {
 	o, name := r.o, r.rec.row.Name
-	if err := errors.Join(o.Files.Retire(name), o.Files.Remove(name)); err != nil {
-		return fmt.Errorf("cannot remove what was made of %s: %w", name, err)
+	if on, err := o.Files.Read(name); err == nil && on.ID == r.rec.row.ID {
+		if err := errors.Join(o.Files.Retire(name), o.Files.Remove(name)); err != nil {
+			return fmt.Errorf("cannot remove what was made of %s: %w", name, err)
+		}
 	}
 	return r.forget()
 }
 
 // delete disables, stops, unmounts and removes the server. Every step looks
-// first, so that a job that was cut off begins again at the top.
+// first, so that a job that was cut off begins again at the top: whoever enabled
+// the unit after its files were gone would leave a link to nothing.
 func (r *run) delete() error {
 	o, name := r.o, r.rec.row.Name
-	if o.Files.Present(name) {
-		if err := r.link(false); err != nil {
-			return err
-		}
-		r.say("stopping")
-		if err := r.stopUnit(); err != nil {
-			return err
-		}
-		r.say("unmounting")
-		for _, unit := range []string{name.OverlayUnit(), name.UpperUnit()} { // the server's stop does not wait for them
-			if err := r.stopHelper(unit); err != nil {
-				return err
-			}
-		}
-		if err := o.Files.Retire(name); err != nil {
+	if err := r.link(false); err != nil {
+		return err
+	}
+	r.say("stopping")
+	if err := r.stopUnit(); err != nil {
+		return err
+	}
+	r.say("unmounting")
+	for _, unit := range []string{name.OverlayUnit(), name.UpperUnit()} { // the server's stop does not wait for them
+		if err := r.endUnit(unit); err != nil {
 			return err
 		}
 	}
-	r.leaveCohort()
+	o.faults.pass("unmounted")
 	r.say("removing its files")
+	if err := o.Files.Retire(name); err != nil {
+		return err
+	}
+	o.faults.pass("retired")
 	if err := r.clearUpper(); err != nil {
 		return err
 	}
+	o.faults.pass("upper layer cleared")
 	if err := o.Files.Remove(name); err != nil {
 		return err
 	}
+	o.faults.pass("files removed")
 	return r.forget()
 }
 
@@ -80,46 +90,32 @@ func (r *run) delete() error {
 // own uid: root does not walk a tree that a game could write.
 func (r *run) clearUpper() error {
 	o, unit := r.o, r.rec.row.Name.ClearUnit()
-	for {
-		result, err := o.Units.Start(r.ctx, unit)
-		switch {
-		case errors.Is(err, unitctl.ErrConnectionLost):
-			if _, err := r.readAgain(); err != nil { // waits for the link
-				return err
-			}
-		case err != nil:
-			return err
-		case result != "done":
-			_ = o.Units.ResetFailed(r.ctx, unit)
-			return server.Errorf(server.CodeInstanceFiles, "the files that the game %s wrote could not be removed: %s ended as %q; `journalctl -u %s` says why, then delete again",
-				r.rec.row.Name, unit, result, unit)
-		default:
-			return nil
-		}
+	var result unitctl.JobResult
+	err := r.reach(func() (err error) {
+		result, err = o.Units.Start(r.ctx, unit)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-}
-
-func (r *run) stopHelper(unit string) error {
-	for {
-		_, err := r.o.Units.Stop(r.ctx, unit)
-		if err == nil || unloadable(err) {
-			return nil
-		}
-		if !errors.Is(err, unitctl.ErrConnectionLost) {
-			return err
-		}
-		if _, err := r.readAgain(); err != nil {
-			return err
-		}
+	if result != unitctl.JobDone {
+		_ = o.Units.ResetFailed(r.ctx, unit)
+		return server.Errorf(server.CodeInstanceFiles, "the files that the game %s wrote could not be removed: %s ended as %q; `journalctl -u %s` says why, then delete again",
+			r.rec.row.Name, unit, result, unit)
 	}
+	return nil
 }
 
 // forget leaves a tombstone in the store and takes the server out of the list.
 func (r *run) forget() error {
 	o := r.o
-	if err := o.Store.DeleteServer(r.ctx, r.rec.row.ID); err != nil {
+	err := r.insist("that the server is gone", func(ctx context.Context) error {
+		return o.Store.DeleteServer(ctx, r.rec.row.ID)
+	})
+	if err != nil {
 		return err
 	}
+	o.faults.pass("tombstone set")
 	o.mu.Lock()
 	o.remove(r.rec)
 	o.mu.Unlock()

@@ -20,6 +20,7 @@ type linker struct {
 
 	mu    sync.Mutex
 	queue []*linkChange
+	stale bool // a reload is due whether or not links change
 }
 
 // linkChange is one job's wish for its server's link.
@@ -40,6 +41,17 @@ func (l *linker) submit(changes ...*linkChange) {
 	}
 	l.mu.Lock()
 	l.queue = append(l.queue, changes...)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// reload has systemd read the links again before the next batch.
+func (l *linker) reload() {
+	l.mu.Lock()
+	l.stale = true
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -69,22 +81,20 @@ func (l *linker) loop(ctx context.Context) error {
 		case <-l.wake:
 		}
 		l.mu.Lock()
-		batch := l.queue
-		l.queue = nil
+		batch, stale := l.queue, l.stale
+		l.queue, l.stale = nil, false
 		l.mu.Unlock()
-		if len(batch) > 0 {
-			// A batch that has begun is carried through: its jobs have noted it.
-			l.execute(context.WithoutCancel(ctx), batch)
-		}
+		// A batch that has begun is carried through: its jobs have noted it.
+		l.execute(context.WithoutCancel(ctx), batch, stale)
 	}
 }
 
-// execute notes the step of each job, changes the links, releases the jobs and
-// reloads. The jobs need not wait for the reload: a unit's own files did not
-// change, and a link counts at the next boot with or without it.
-func (l *linker) execute(ctx context.Context, batch []*linkChange) {
-	batch = l.note(ctx, batch)
-	changed := l.change(ctx, batch, false)
+// execute changes the links, releases the jobs, and reloads when a link changed
+// or stale says that it is due. The jobs need not wait for the reload: a unit's
+// own files did not change, and a link counts at the next boot with or without
+// it.
+func (l *linker) execute(ctx context.Context, batch []*linkChange, stale bool) {
+	changed := l.change(ctx, batch, false) || stale
 	changed = l.change(ctx, batch, true) || changed
 	if !changed {
 		return
@@ -92,14 +102,16 @@ func (l *linker) execute(ctx context.Context, batch []*linkChange) {
 	if err := l.o.Units.Reload(ctx); err != nil {
 		l.o.Log.Warn().Err(err).Msg("systemd did not reload after its links were changed; the links stand, `systemctl daemon-reload` makes it show them")
 	}
+	l.o.faults.pass("reloaded")
 }
 
-// note stores the step of every job in one transaction. A job whose step
-// cannot be stored ends here.
+// note stores the step of every job in one transaction, right before its call:
+// the mark tells after a crash whether any link has changed since. A job whose
+// step cannot be stored ends here.
 func (l *linker) note(ctx context.Context, batch []*linkChange) []*linkChange {
 	rows := make([]store.JobRow, 0, len(batch))
 	steps := make([]store.StepUpdate, 0, len(batch))
-	kept := batch[:0:0]
+	var kept []*linkChange
 	for _, c := range batch {
 		row, err := c.run.noted(stepLink, !c.enable)
 		if err != nil {
@@ -115,6 +127,7 @@ func (l *linker) note(ctx context.Context, batch []*linkChange) []*linkChange {
 		}
 		return nil
 	}
+	l.o.faults.pass("links noted")
 	for i, c := range kept {
 		c.run.adopt(rows[i])
 	}
@@ -131,6 +144,9 @@ func (l *linker) change(ctx context.Context, batch []*linkChange, enable bool) b
 			mine = append(mine, c)
 		}
 	}
+	if len(mine) > 0 {
+		mine = l.note(ctx, mine)
+	}
 	if len(mine) == 0 {
 		return false
 	}
@@ -141,8 +157,12 @@ func (l *linker) change(ctx context.Context, batch []*linkChange, enable bool) b
 	}
 	changed := false
 	for _, c := range mine {
-		err := l.call(ctx, []*linkChange{c}, enable)
-		l.release([]*linkChange{c}, enable, err)
+		one := l.note(ctx, []*linkChange{c})
+		if len(one) == 0 {
+			continue
+		}
+		err := l.call(ctx, one, enable)
+		l.release(one, enable, err)
 		changed = changed || err == nil
 	}
 	return changed
@@ -162,6 +182,7 @@ func (l *linker) call(ctx context.Context, changes []*linkChange, enable bool) e
 // release shows the new links and lets the jobs go on.
 func (l *linker) release(changes []*linkChange, enable bool, err error) {
 	if err == nil {
+		l.o.faults.pass("links changed")
 		l.o.linksMu.Lock() // a look at the links that began earlier must not be applied later
 		defer l.o.linksMu.Unlock()
 		l.o.mu.Lock()
@@ -209,6 +230,10 @@ func (r *run) leaveCohort() {
 
 // link makes the server's link stand, or not stand.
 func (r *run) link(enable bool) error {
+	return r.reach(func() error { return r.linkOnce(enable) })
+}
+
+func (r *run) linkOnce(enable bool) error {
 	l := r.o.linker
 	linked, err := r.o.Units.Linked(string(r.rec.row.Name))
 	if err != nil {

@@ -2,6 +2,8 @@ package orchestrator
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -97,7 +99,56 @@ func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server
 			o.jobs.Go(func() { o.learnJob(r, u.Job) })
 		}
 	}
+	if o.passing(r, u) {
+		if u.Job == 0 && !r.unsure {
+			o.jobs.Go(func() { o.makeSure(r) })
+		}
+		r.unit, r.unsure = u, true
+		return
+	}
 	o.apply(r, u, ev.At, server.BySignal)
+}
+
+// passing recognises what a unit may be for a moment alone, on its way to an
+// automatic restart. systemd before 254 tells "failed" and then
+// "auto-restart", with no word between them for what it is going to do
+// (service_enter_dead in its src/core/service.c), and the restart itself passes
+// through "inactive" with a job whose kind has to be asked. An operator who is
+// told of a loss must be able to believe it. The caller holds o.mu.
+func (o *Orchestrator) passing(r *record, u server.Unit) bool {
+	switch {
+	case r.run != nil:
+		return false // no drift is judged, and the job looks for itself
+	case u.Active == "failed":
+		return (r.unsure || r.unit.Active != "failed") && u.Job == 0 && server.DeriveState(u) == server.StateFailed && o.link.passesFailed()
+	case u.Active == "inactive":
+		return u.Job != 0 && u.JobType == "" && (r.unsure || server.DeriveState(r.unit) == server.StateRestarting)
+	}
+	return false
+}
+
+// passesFailed says whether this systemd calls a unit failed that it is about
+// to restart. One that did not tell its version yet may.
+func (l *linkState) passesFailed() bool {
+	var major int
+	_, err := fmt.Sscanf(l.version, "%d", &major)
+	return err != nil || major < 254
+}
+
+// makeSure asks what became of a unit that may have been passing through a
+// state. The answer comes when systemd is done with what it was doing.
+func (o *Orchestrator) makeSure(r *record) {
+	ctx, cancel := context.WithTimeout(o.jobsCtx, 10*time.Second)
+	defer cancel()
+	_, err := o.reread(ctx, r, server.BySignal)
+	if err != nil {
+		o.Log.Warn().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot read the unit of a server that seems to have failed")
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil && r.unsure {
+		o.apply(r, r.unit, time.Now(), server.BySignal)
+	}
 }
 
 // learnJob asks what kind of job somebody else queued for a unit: an inactive
@@ -107,12 +158,12 @@ func (o *Orchestrator) learnJob(r *record, id uint32) {
 	defer cancel()
 	kind, err := o.Units.JobType(ctx, id)
 	if err != nil {
-		return // it is over already
+		return // it is over already, and systemd is about to tell what came of it
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if r.unit.Job == id {
-		r.unit.JobType = kind
+		r.unit.JobType, r.unsure = kind, false
 		o.publish(r)
 	}
 }
@@ -123,7 +174,7 @@ func (o *Orchestrator) apply(r *record, u server.Unit, at time.Time, by server.O
 		o.Log.Debug().Str("SERVER", string(r.row.Name)).Str("from", r.unit.Active).Str("to", u.Active).
 			Str("sub", u.Sub).Str("seen_by", string(by)).Msg("the unit changed")
 	}
-	r.unit, r.observedAt, r.observedBy, r.stale = u, at, by, false
+	r.unit, r.observedAt, r.observedBy, r.stale, r.unsure = u, at, by, false, false
 	o.publish(r)
 }
 
@@ -139,6 +190,11 @@ func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer
 		return r.unit, nil // a signal has told something newer
 	}
 	r.stamp = stamp
+	if u.Job == r.unit.Job {
+		u.JobType = r.unit.JobType // the unit does not tell its job's kind
+	} else if u.Job != 0 && r.run == nil {
+		o.jobs.Go(func() { o.learnJob(r, u.Job) })
+	}
 	o.apply(r, u, time.Now(), by)
 	return u, nil
 }
@@ -157,8 +213,14 @@ func (o *Orchestrator) refreshLinks() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.host = hostFacts{template: template, shadowed: shadowed, templateMasked: links.TemplateMasked}
+	for instance, enabled := range links.Enabled {
+		if _, known := o.records[server.Name(instance)]; enabled && !known {
+			o.host.strangers = append(o.host.strangers, instance)
+		}
+	}
+	slices.Sort(o.host.strangers)
 	for _, r := range o.order {
-		o.applyLink(r, links.Enabled[string(r.row.Name)], links.Masked[string(r.row.Name)])
+		o.applyLink(r, links.Enabled[string(r.row.Name)], links.IsMasked(string(r.row.Name)))
 	}
 }
 

@@ -77,6 +77,7 @@ type Orchestrator struct {
 	jobsCtx   context.Context
 	stopJobs  context.CancelCauseFunc
 	pendingNU pendingReads
+	faults    faults
 }
 
 // linkState is the state of the connection to systemd.
@@ -94,6 +95,7 @@ type hostFacts struct {
 	template       string // path of the template in force, "" when there is none
 	shadowed       []string
 	templateMasked bool
+	strangers      []string // instances that are enabled and are no server
 }
 
 // errShutdown is the cause with which jobs are interrupted when the daemon
@@ -151,6 +153,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 		o.recover(ctx)
 		if ctx.Err() == nil {
 			ready()
+			g.Go(func() error {
+				o.upkeep(ctx)
+				return nil
+			})
 		}
 		return o.resync.loop(ctx)
 	})
@@ -249,6 +255,9 @@ func (o *Orchestrator) emit(e *Event) {
 
 // reserveMore runs once every 2^23 events.
 func (o *Orchestrator) reserveMore() {
+	if o.closing {
+		return
+	}
 	o.feed.extend(o.feed.last() + eventBlock) // no second one while this one is under way
 	o.jobs.Go(func() {
 		first, err := o.Store.ReserveEventIDs(o.jobsCtx, eventBlock)

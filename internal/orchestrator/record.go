@@ -17,11 +17,14 @@ type record struct {
 	stamp      unitctl.Stamp // of the newest observation
 	observedAt time.Time
 	observedBy server.Observer
+	unsure     bool // unit may hold for a moment alone; readers see what was before
 
 	enabled bool // the link stands
 	masked  bool
 	missing bool // the instance's files are gone
 	stale   bool
+
+	overlooked bool // a resync found a change and left it to the job
 
 	drift      server.Drift
 	driftSince time.Time
@@ -80,7 +83,7 @@ func (o *Orchestrator) judge(r *record, now time.Time) {
 	}
 	drift := server.DeriveDrift(server.Circumstances{
 		Desired: r.desired(), State: r.state(),
-		Masked:  r.masked || o.host.templateMasked,
+		Masked:  r.masked,
 		Missing: r.missing || o.host.template == "",
 	})
 	if drift == r.drift {
@@ -95,6 +98,9 @@ func (o *Orchestrator) judge(r *record, now time.Time) {
 // publish derives what readers see of r. When it differs from before in more
 // than the time of observation, it is an event. The caller holds o.mu.
 func (o *Orchestrator) publish(r *record) {
+	if r.unsure && r.run == nil {
+		return
+	}
 	o.judge(r, time.Now())
 	e := &Entry{Server: r.view()}
 	if r.entry != nil && same(&r.entry.Server, &e.Server) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -27,8 +28,17 @@ func (o *Orchestrator) recover(ctx context.Context) {
 		o.Log.Error().Err(err).Msg("cannot read the unfinished jobs; they are tried again at the next start")
 		return
 	}
-	var verdicts []error
+	newest := map[int64]int64{} // of each server
 	for _, row := range rows {
+		newest[row.ServerID] = row.ID
+	}
+	var verdicts []error
+	for i, row := range rows {
+		if last := newest[row.ServerID]; row.ServerID != 0 && last != row.ID {
+			rows[i].SupersededBy = &last
+			verdicts = append(verdicts, server.Errorf(server.CodeOvertaken, "another job for %s was asked for before this one's end was stored", row.Server))
+			continue
+		}
 		verdicts = append(verdicts, o.mayResume(row))
 	}
 	var runs []*run
@@ -53,6 +63,9 @@ func (o *Orchestrator) recover(ctx context.Context) {
 	}
 	o.launch(runs...)
 	o.mu.Unlock()
+	if slices.ContainsFunc(runs, func(r *run) bool { return r.row.Step == stepLink }) {
+		o.linker.reload() // the daemon may have ended between a change of links and this
+	}
 }
 
 // recordOf finds the server of a stored job. The caller holds o.mu.
@@ -91,8 +104,8 @@ func (o *Orchestrator) mayResume(row store.JobRow) error {
 	case server.JobInitialize:
 		return nil // touches no unit
 	case server.JobDelete:
-		if !o.Files.Present(rec.row.Name) {
-			return nil // the point of no return lies behind it
+		if gone, err := o.pastReturn(rec.row.Name); gone || err != nil {
+			return err
 		}
 	default:
 		if row.BootID != o.BootID {
@@ -107,6 +120,16 @@ func (o *Orchestrator) mayResume(row store.JobRow) error {
 		return server.Errorf(server.CodeOvertaken, "%s was %s by somebody else before the %s job was done; ask again if it is still wanted", rec.row.Name.Unit(), enabledWord(!want), row.Kind)
 	}
 	return nil
+}
+
+// pastReturn says whether a deletion has begun to take the files away: then
+// only its end is whole.
+func (o *Orchestrator) pastReturn(name server.Name) (bool, error) {
+	if !o.Files.Present(name) {
+		return true, nil
+	}
+	removed, err := o.Files.Removed()
+	return slices.Contains(removed, name), err
 }
 
 // foreignHand tells from a job's mark whether somebody else turned the link
@@ -146,7 +169,7 @@ func (o *Orchestrator) endUnresumed(ctx context.Context, row store.JobRow, why e
 	row.State, row.Error = server.JobCanceled, jobError(why)
 	if errors.Is(why, errDone) {
 		row.State, row.Error = server.JobSucceeded, nil
-	} else if row.Kind == server.JobDelete {
+	} else if row.Kind == server.JobDelete && row.SupersededBy == nil {
 		o.mu.RLock()
 		rec := o.recordOf(row)
 		o.mu.RUnlock()
@@ -155,6 +178,7 @@ func (o *Orchestrator) endUnresumed(ctx context.Context, row store.JobRow, why e
 				o.Log.Error().Err(err).Msg("cannot take back a deletion")
 				return
 			}
+			o.faults.pass("deletion taken back")
 			o.setPhase(rec, server.PhaseReady)
 		}
 	}

@@ -85,7 +85,6 @@ func unclaim(records []*record) {
 
 // plan is what a request amounts to, decided for each server.
 type plan struct {
-	now     []*record
 	jobs    map[server.Name]*server.Job // joined, or made
 	refused map[server.Name]*server.Error
 	insert  []store.NewJob
@@ -114,8 +113,8 @@ func (o *Orchestrator) plan(kind server.JobKind, records []*record, who server.R
 		case verdict == server.Busy:
 			p.refused[name] = errBusy(name, current)
 			continue
-		case r.row.Phase != server.PhaseReady && !(kind == server.JobDelete && r.row.Phase == server.PhaseDeleting):
-			p.refused[name] = server.Errorf(server.CodeBusy, "the server %s is being deleted and its last deletion failed; `l4d2ctl delete %s` tries again", name, name)
+		case r.row.Phase != server.PhaseReady && kind != server.JobDelete:
+			p.refused[name] = server.Errorf(server.CodeBusy, "the server %s is half made or half removed (%s) and the job that was to end that failed; `l4d2ctl delete %s` removes it", name, r.row.Phase, name)
 			continue
 		}
 		job := store.NewJob{Row: store.JobRow{
@@ -164,6 +163,7 @@ func (o *Orchestrator) insertJobs(ctx context.Context, p *plan) error {
 	for i := range rows {
 		p.insert[i].Row = rows[i]
 	}
+	o.faults.pass("jobs inserted")
 	return nil
 }
 
@@ -238,6 +238,7 @@ func (o *Orchestrator) Create(ctx context.Context, name server.Name, patch serve
 	if err != nil {
 		return nil, err
 	}
+	o.faults.pass("server inserted")
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	rec := newRecord(row)

@@ -167,6 +167,7 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 	}
 	first := r.observedAt.IsZero()
 	if u != r.unit && r.run != nil && !first {
+		r.overlooked = true
 		return false // the job reads for itself what it needs
 	}
 	changed := u != r.unit || first
@@ -183,7 +184,7 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 // unlistedLoad is the load state of a unit that systemd does not hold.
 func (o *Orchestrator) unlistedLoad(r *record) string {
 	switch {
-	case r.masked || o.host.templateMasked:
+	case r.masked:
 		return "masked"
 	case o.host.template == "":
 		return "not-found"

@@ -71,8 +71,13 @@ func (o *Orchestrator) newRun(rec *record, row store.JobRow) *run {
 	return r
 }
 
-// launch begins the work. ctx ends with the daemon, not with the request.
+// launch begins the work, which ends with the daemon and not with the request.
+// While the daemon ends nothing begins any more: the jobs are stored and go on
+// at its next start. The caller holds o.mu.
 func (o *Orchestrator) launch(runs ...*run) {
+	if o.closing {
+		return
+	}
 	for _, r := range runs {
 		o.jobs.Go(r.execute)
 	}
@@ -169,25 +174,20 @@ func (r *run) finish(err error) {
 // came later may have ended it first. It keeps trying while the disk refuses,
 // since a job must not be shown as ended when a restart would begin it again.
 func (r *run) store(row store.JobRow) *server.Job {
-	ctx := r.o.jobsCtx
-	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+	r.o.faults.pass("work over")
+	err := r.insist("the end of a job", func(ctx context.Context) error {
 		err := r.o.Store.UpdateJob(ctx, row)
 		if errors.Is(err, &server.Error{Code: server.CodeJobFinished}) {
 			row, err = r.o.Store.Job(ctx, row.ID)
 		}
-		if err == nil {
-			return &row.Job
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		r.o.Log.Error().Err(err).Int64("JOB", row.ID).Msg("cannot store the end of a job; trying again")
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
+		return err
+	})
+	if err != nil {
+		r.o.Log.Error().Err(err).Int64("JOB", row.ID).Msg("the end of a job is not stored; it is looked at again at the next start")
+		return nil
 	}
+	r.o.faults.pass("end stored")
+	return &row.Job
 }
 
 // settleRun takes a finished run out of its record and publishes both.
@@ -200,6 +200,10 @@ func (o *Orchestrator) settleRun(r *run, job *server.Job) {
 	}
 	if o.records[r.rec.row.Name] == r.rec {
 		o.publish(r.rec)
+	}
+	if r.rec.run == nil && r.rec.overlooked {
+		r.rec.overlooked = false
+		o.resync.trigger()
 	}
 	if job != nil && !r.job.State.Finished() {
 		r.job = job
@@ -225,6 +229,7 @@ func (r *run) note(step string, linked bool) error {
 	if err := r.o.Store.SetStep(r.ctx, []store.StepUpdate{stepOf(row)}); err != nil {
 		return err
 	}
+	r.o.faults.pass("step noted")
 	r.adopt(row)
 	return nil
 }

@@ -32,48 +32,68 @@ func (r *run) start() error {
 		return err
 	}
 	r.say("starting")
-	if err := r.recoverFailed(); err != nil {
+	if err := r.forgetFailures(); err != nil {
 		return err
 	}
 	begun := time.Now()
-	result, err := r.o.Units.Start(r.ctx, r.rec.row.Name.Unit())
-	if err != nil && !errors.Is(err, unitctl.ErrConnectionLost) {
+	var result unitctl.JobResult
+	err := r.reach(func() (err error) { // of a unit that is starting or active it only waits for the end
+		result, err = r.o.Units.Start(r.ctx, r.rec.row.Name.Unit())
+		return err
+	})
+	if err != nil {
 		return err
 	}
+	r.o.faults.pass("started")
 	return r.settle(begun, result)
 }
 
-// restart enables the server, ends its present run and starts a new one. When
-// a resumed job finds another run than the one it meant to end, that part is
-// done.
+// restart enables the server, ends its present run and starts a new one. The
+// run that is to end is noted with the job's first step.
 func (r *run) restart() error {
 	if err := r.startable(); err != nil {
 		return err
 	}
-	before, err := r.o.reread(r.ctx, r.rec, server.ByJob)
+	before, err := r.readAgain()
 	if err != nil {
 		return err
 	}
-	resumed := r.mark.Invocation != "" && r.mark.Invocation != before.InvocationID && before.Active == "active"
-	if r.mark.Invocation == "" {
+	if r.row.Step == "" {
 		r.mark.Invocation = before.InvocationID
 	}
 	if err := r.link(true); err != nil {
 		return err
 	}
-	if resumed {
-		return r.settle(time.Now(), "done")
-	}
-	if err := r.recoverFailed(); err != nil {
+	if err := r.forgetFailures(); err != nil {
 		return err
 	}
 	r.say("restarting")
 	begun := time.Now()
-	result, err := r.o.Units.Restart(r.ctx, r.rec.row.Name.Unit())
-	if err != nil && !errors.Is(err, unitctl.ErrConnectionLost) {
+	var result unitctl.JobResult
+	err = r.reach(func() (err error) {
+		result, err = r.replaceRun()
+		return err
+	})
+	if err != nil {
 		return err
 	}
+	r.o.faults.pass("restarted")
 	return r.settle(begun, result)
+}
+
+// replaceRun restarts the unit, unless its run is another one already than that
+// which was to end: then an earlier attempt came that far, before the daemon was
+// killed or the connection broke, and what is left is to wait for the start.
+func (r *run) replaceRun() (unitctl.JobResult, error) {
+	unit := r.rec.row.Name.Unit()
+	u, err := r.o.reread(r.ctx, r.rec, server.ByJob)
+	if err != nil {
+		return "", err
+	}
+	if u.InvocationID != r.mark.Invocation {
+		return r.o.Units.Start(r.ctx, unit)
+	}
+	return r.o.Units.Restart(r.ctx, unit)
 }
 
 // startable looks whether there is anything to start, before anything is
@@ -81,7 +101,7 @@ func (r *run) restart() error {
 func (r *run) startable() error {
 	o, name := r.o, r.rec.row.Name
 	o.mu.RLock()
-	template, masked := o.host.template, o.host.templateMasked || r.rec.masked
+	template, masked := o.host.template, r.rec.masked
 	o.mu.RUnlock()
 	if masked {
 		return server.Errorf(server.CodeMasked, "%s is masked, so systemd will not start it; `systemctl unmask %s` allows it again", name.Unit(), name.Unit())
@@ -115,16 +135,11 @@ func (r *run) prune() {
 	}
 }
 
-// recoverFailed makes systemd forget an earlier failure, so that its start
-// limit does not refuse what an operator asks for.
-func (r *run) recoverFailed() error {
-	r.o.mu.RLock()
-	failed := r.rec.unit.Active == "failed"
-	r.o.mu.RUnlock()
-	if !failed {
-		return nil
-	}
-	return r.o.Units.ResetFailed(r.ctx, r.rec.row.Name.Unit())
+// forgetFailures makes systemd forget how often the unit was started and that it
+// failed, so that its start limit does not refuse what an operator asks for: it
+// counts every start, not only those after a crash.
+func (r *run) forgetFailures() error {
+	return r.reach(func() error { return r.o.Units.ResetFailed(r.ctx, r.rec.row.Name.Unit()) })
 }
 
 // settle judges a start by what the unit is afterwards: active, and still the
@@ -143,6 +158,7 @@ func (r *run) settle(begun time.Time, result unitctl.JobResult) error {
 	r.say("running; watching whether it stays up")
 	invocation, end := u.InvocationID, time.NewTimer(r.o.Settings.Settle)
 	defer end.Stop()
+	link := r.o.connection()
 	for {
 		u, changed := r.watchUnit()
 		if u.Active != "active" || u.InvocationID != invocation {
@@ -158,7 +174,15 @@ func (r *run) settle(begun time.Time, result unitctl.JobResult) error {
 			return context.Cause(r.ctx)
 		case <-changed:
 		case <-end.C:
-			return nil
+			r.o.faults.pass("settled")
+			if r.o.connection() == link {
+				return nil
+			}
+			// What happened while there was no connection no signal has told.
+			if u, err = r.readAgain(); err == nil && (u.Active != "active" || u.InvocationID != invocation) {
+				err = r.startFailed(u, begun, result)
+			}
+			return err
 		}
 	}
 }
@@ -179,15 +203,11 @@ func (r *run) readAgain() (server.Unit, error) {
 		if err == nil || r.ctx.Err() != nil {
 			return u, errors.Join(err, context.Cause(r.ctx))
 		}
-		if r.o.Units.Connected() && !errors.Is(err, unitctl.ErrConnectionLost) &&
-			!errors.Is(err, &server.Error{Code: server.CodeSystemdUnavailable}) {
+		if !unreached(err) {
 			return u, err
 		}
-		r.say("waiting for systemd")
-		select {
-		case <-r.ctx.Done():
+		if r.awaitSystemd(r.ctx) != nil {
 			return u, context.Cause(r.ctx)
-		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/left4med/left4med/internal/server"
-	"github.com/left4med/left4med/internal/unitctl"
 )
 
 // stop disables and stops the server. It ends when there is no process left,
@@ -23,24 +22,16 @@ func (r *run) stop() error {
 // stopped because somebody wanted it so.
 func (r *run) stopUnit() error {
 	unit := r.rec.row.Name.Unit()
-	for {
-		_, err := r.o.Units.Stop(r.ctx, unit)
-		if err == nil || unloadable(err) {
-			break
-		}
-		if !errors.Is(err, unitctl.ErrConnectionLost) {
-			return err
-		}
-		if _, err := r.readAgain(); err != nil { // waits for the link
-			return err
-		}
+	if err := r.endUnit(unit); err != nil {
+		return err
 	}
+	r.o.faults.pass("stopped")
 	u, err := r.readAgain()
 	if err != nil {
 		return err
 	}
 	if u.Active == "failed" {
-		if err := r.o.Units.ResetFailed(r.ctx, unit); err != nil {
+		if err := r.forgetFailures(); err != nil {
 			return err
 		}
 		if u, err = r.readAgain(); err != nil {
@@ -55,6 +46,18 @@ func (r *run) stopUnit() error {
 			r.rec.row.Name, u.Active, u.Sub, unit)
 	}
 	return nil
+}
+
+// endUnit has systemd stop a unit and waits until that is done.
+func (r *run) endUnit(unit string) error {
+	err := r.reach(func() error {
+		_, err := r.o.Units.Stop(r.ctx, unit)
+		return err
+	})
+	if unloadable(err) {
+		return nil
+	}
+	return err
 }
 
 // unloadable recognises systemd's refusal to load a unit: then there is nothing

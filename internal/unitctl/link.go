@@ -36,6 +36,10 @@ const (
 // not, so read the state again.
 var ErrConnectionLost = errors.New("the connection to systemd was lost")
 
+// ErrNoConnection is in the chain of an error when there was no connection to
+// systemd to begin with: what was asked for was not done.
+var ErrNoConnection = errors.New("there is no connection to systemd")
+
 // link is one connection to systemd. godbus calls DeliverSignal in the goroutine
 // that reads the socket, so that all signals that came before a reply are queued
 // when the reply reaches its caller.
@@ -66,17 +70,63 @@ func (m *Manager) connect(ctx context.Context, gen uint64) (*link, error) {
 		_ = raw.Close()
 		return nil, fmt.Errorf("cannot connect to systemd: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
-	_ = raw.SetDeadline(time.Now().Add(authTimeout))
-	if err := l.bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
-		_ = raw.Close()
-		_ = l.bus.Close()
+	if err := l.begin(ctx); err != nil {
+		l.end()
 		return nil, fmt.Errorf("cannot authenticate to systemd on %s: %w", m.socket, err)
 	}
-	_ = raw.SetDeadline(time.Time{})
 	l.announce()
 	return l, nil
+}
+
+// begin authenticates and waits until systemd answers.
+func (l *link) begin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, authTimeout, errors.New("systemd does not answer"))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = l.sock.Close() })
+	defer stop()
+	if err := l.bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return l.wake(ctx)
+}
+
+// wake pings systemd until it answers one. While sd-bus authenticates a client
+// it reads all that is there: when it finds our first message behind BEGIN, the
+// message lies in its buffer until more bytes come. So more are sent.
+func (l *link) wake(ctx context.Context) error {
+	const tries = 16
+	pongs := make(chan *dbus.Call, tries)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of the pings that are left
+	pause := 2 * time.Millisecond
+	for range tries {
+		l.bus.Object(busName, managerPath).GoWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0, pongs)
+		timer := time.NewTimer(pause)
+		select {
+		case pong := <-pongs:
+			timer.Stop()
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return pong.Err
+		case <-timer.C:
+		}
+		pause = min(2*pause, time.Second)
+	}
+	return errors.New("systemd does not answer")
+}
+
+// end closes the connection and tells everybody who waits for something from it.
+func (l *link) end() {
+	// The socket first: that ends a write that is stuck, for which closing the
+	// bus would wait.
+	_ = l.sock.Close()
+	_ = l.bus.Close()
+	l.m.link.CompareAndSwap(l, nil)
+	close(l.lost)
 }
 
 // announce makes the connection the manager's own and queues Connected.
@@ -87,40 +137,73 @@ func (l *link) announce() {
 	})
 }
 
-// wait returns when the connection has ended, with the reason, and everybody
-// who waits for something from it has been told.
+// wait returns when the connection has ended, with the reason. All signals that
+// came over it are queued by then.
 func (l *link) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		// The socket first: it ends a write that is stuck, for which closing
-		// the bus would wait.
-		_ = l.sock.Close()
-		<-l.bus.Context().Done()
 	case <-l.bus.Context().Done():
 	}
-	l.m.link.CompareAndSwap(l, nil)
-	close(l.lost)
+	l.end()
 	return l.sock.reason()
+}
+
+// request is one method call.
+type request struct {
+	path   dbus.ObjectPath
+	method string // with its interface
+	args   []any
 }
 
 // call asks systemd and waits for the reply. An error is systemd's own
 // (dbus.Error), ctx's, or ErrConnectionLost.
 func (l *link) call(ctx context.Context, path dbus.ObjectPath, method string, args ...any) (*dbus.Call, error) {
+	replies, err := l.calls(ctx, []request{{path, method, args}})
+	if err != nil {
+		return nil, err
+	}
+	return replies[0], nil
+}
+
+// calls asks several things without waiting for one before the next, and
+// returns the replies in the order of the requests. It fails with the first
+// that fails.
+func (l *link) calls(ctx context.Context, requests []request) ([]*dbus.Call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reply := make(chan *dbus.Call, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of those that are left when one fails
+	pending := make([]chan *dbus.Call, len(requests))
+	for i := range pending {
+		pending[i] = make(chan *dbus.Call, 1)
+	}
 	// In a goroutine of its own, since writing waits while PID 1 does not read;
-	// it ends with the reply, ctx or writeTimeout.
-	go l.bus.Object(busName, path).GoWithContext(ctx, method, 0, reply, args...)
+	// it ends with the replies, ctx or writeTimeout.
+	go func() {
+		for i, r := range requests {
+			l.bus.Object(busName, r.path).GoWithContext(ctx, r.method, 0, pending[i], r.args...)
+		}
+	}()
+	replies := make([]*dbus.Call, len(requests))
+	for i := range pending {
+		var err error
+		if replies[i], err = l.reply(ctx, pending[i]); err != nil {
+			return nil, err
+		}
+	}
+	return replies, nil
+}
+
+func (l *link) reply(ctx context.Context, pending <-chan *dbus.Call) (*dbus.Call, error) {
 	select {
-	case c := <-reply:
+	case c := <-pending:
 		return c, l.callError(ctx, c.Err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-l.lost:
 		select {
-		case c := <-reply:
+		case c := <-pending:
 			return c, l.callError(ctx, c.Err)
 		default:
 			return nil, ErrConnectionLost

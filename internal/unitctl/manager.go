@@ -12,6 +12,7 @@ package unitctl
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
@@ -153,7 +154,7 @@ func (m *Manager) live() (*link, error) {
 	return nil, &server.Error{
 		Code:   server.CodeSystemdUnavailable,
 		Detail: "There is no connection to systemd (" + m.socket + ") at the moment; left4med keeps trying to connect, so try again shortly.",
-		Err:    m.down.Load().err,
+		Err:    fmt.Errorf("%w: %w", ErrNoConnection, m.down.Load().err),
 	}
 }
 

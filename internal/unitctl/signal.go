@@ -216,6 +216,8 @@ func fields(values []any, to ...any) error {
 			*p, ok = v.(bool)
 		case *uint32:
 			*p, ok = v.(uint32)
+		case *dbus.Variant:
+			*p, ok = v.(dbus.Variant)
 		case *dbus.ObjectPath:
 			*p, ok = v.(dbus.ObjectPath)
 		case *[]string:
@@ -224,7 +226,7 @@ func fields(values []any, to ...any) error {
 			*p, ok = v.(map[string]dbus.Variant)
 		}
 		if !ok {
-			return fmt.Errorf("field %d is %T instead of %T", i+1, v, to[i])
+			return fmt.Errorf("field %d is %T, cannot be stored in %T", i+1, v, to[i])
 		}
 	}
 	return nil

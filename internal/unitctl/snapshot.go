@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -68,11 +69,27 @@ func decodeUnits(body []any) (map[string]server.Unit, error) {
 	return units, nil
 }
 
-// Unit reads all that systemd says of one unit, and the moment at which it said
-// it. Systemd loads a unit that it has not loaded for this, and may tell so by
-// Appeared and Removed; a unit without a unit file gives Load "not-found".
+// unitProperties are what Unit reads, in the order in which it reads them. The
+// time of the last change of state comes first and last: when it is the same,
+// nothing changed between.
+var unitProperties = [...]struct{ face, name string }{
+	{unitFace, "StateChangeTimestamp"},
+	{unitFace, "LoadState"},
+	{unitFace, "ActiveState"},
+	{unitFace, "SubState"},
+	{unitFace, "InvocationID"},
+	{unitFace, "Job"},
+	{serviceFace, "Result"},
+	{serviceFace, "MainPID"},
+	{serviceFace, "NRestarts"},
+	{unitFace, "StateChangeTimestamp"},
+}
+
+// Unit reads all that systemd says of one unit, at one moment, and that moment.
+// A unit that is not loaded is inactive: systemd loads it to answer, which it
+// may tell by Appeared and Removed. A unit without a unit file gives Load
+// "not-found".
 func (m *Manager) Unit(ctx context.Context, unit string) (server.Unit, Stamp, error) {
-	doing := "read the state of " + unit
 	if err := checkUnit(unit); err != nil {
 		return server.Unit{}, Stamp{}, err
 	}
@@ -80,19 +97,81 @@ func (m *Manager) Unit(ctx context.Context, unit string) (server.Unit, Stamp, er
 	if err != nil {
 		return server.Unit{}, Stamp{}, err
 	}
-	// The empty interface asks for the properties of all, as systemctl show
-	// does: one answer, all of one moment.
+	u, stamp, err := l.unit(ctx, unit)
+	if err != nil {
+		return server.Unit{}, Stamp{}, explain("read the state of "+unit, err)
+	}
+	return u, stamp, nil
+}
+
+func (l *link) unit(ctx context.Context, unit string) (server.Unit, Stamp, error) {
+	_, err := l.call(ctx, managerPath, managerFace+".GetUnit", unit)
+	switch {
+	case refusal(err) == errNoSuchUnit:
+		return l.wholeUnit(ctx, unit) // one question: each would load it anew
+	case err != nil:
+		return server.Unit{}, Stamp{}, err
+	}
+	// One by one the properties take PID 1 0.4 ms, all 300 together 1.3 ms with
+	// systemd 252 and 2.2 ms with 257.
+	path := unitPathOf(unit)
+	requests := make([]request, len(unitProperties))
+	for i, p := range unitProperties {
+		requests[i] = request{path, propsFace + ".Get", []any{p.face, p.name}}
+	}
+	const tries = 3
+	for range tries {
+		replies, err := l.calls(ctx, requests)
+		if err != nil {
+			return server.Unit{}, Stamp{}, err
+		}
+		u, whole, err := decodeUnit(replies)
+		if err != nil {
+			return server.Unit{}, Stamp{}, err
+		}
+		if whole {
+			return u, l.stamp(replies[0]), nil
+		}
+	}
+	return l.wholeUnit(ctx, unit)
+}
+
+// decodeUnit reads the replies to the questions for unitProperties; whole is
+// false when the unit's state changed between them.
+func decodeUnit(replies []*dbus.Call) (u server.Unit, whole bool, err error) {
+	var (
+		c     Change
+		began *time.Time
+	)
+	for i, p := range unitProperties {
+		var v dbus.Variant
+		if err := fields(replies[i].Body, &v); err != nil {
+			return u, false, err
+		}
+		if err := c.property(p.name, v.Value()); err != nil {
+			return u, false, fmt.Errorf("property %s: %w", p.name, err)
+		}
+		if i == 0 {
+			began = c.Since
+		}
+	}
+	return c.Apply(server.Unit{}), began.Equal(*c.Since), nil
+}
+
+// wholeUnit asks for the properties of all interfaces in one call, as systemctl
+// show does.
+func (l *link) wholeUnit(ctx context.Context, unit string) (server.Unit, Stamp, error) {
 	reply, err := l.call(ctx, unitPathOf(unit), propsFace+".GetAll", "")
 	if err != nil {
-		return server.Unit{}, Stamp{}, explain(doing, err)
+		return server.Unit{}, Stamp{}, err
 	}
 	var props map[string]dbus.Variant
 	if err := fields(reply.Body, &props); err != nil {
-		return server.Unit{}, Stamp{}, explain(doing, err)
+		return server.Unit{}, Stamp{}, err
 	}
 	change, err := decodeProperties(props)
 	if err != nil {
-		return server.Unit{}, Stamp{}, explain(doing, err)
+		return server.Unit{}, Stamp{}, err
 	}
 	return change.Apply(server.Unit{}), l.stamp(reply), nil
 }
@@ -132,12 +211,14 @@ func (m *Manager) Version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", explain(doing, err)
 	}
-	if len(reply.Body) == 1 {
-		if v, ok := reply.Body[0].(dbus.Variant); ok {
-			if s, ok := v.Value().(string); ok {
-				return strings.Clone(s), nil
-			}
-		}
+	var version dbus.Variant
+	err = fields(reply.Body, &version)
+	if err != nil {
+		return "", explain(doing, err)
 	}
-	return "", explain(doing, fmt.Errorf("the answer is %v", reply.Body))
+	s, err := text(version.Value())
+	if err != nil {
+		return "", explain(doing, err)
+	}
+	return *s, nil
 }

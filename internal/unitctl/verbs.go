@@ -20,10 +20,16 @@ func (m *Manager) Start(ctx context.Context, unit string) (JobResult, error) {
 }
 
 // Stop stops a unit, also one whose start hangs: that start's job then ends
-// "canceled". A unit that is not loaded is stopped already. It waits as Start
-// does. A failed unit stays failed.
+// "canceled", and the unit may end failed, since a signal is no clean end of an
+// ExecStartPre=. A unit that failed before stays failed. A unit that is not
+// loaded is stopped already, also when it has no unit file. It waits as Start
+// does.
 func (m *Manager) Stop(ctx context.Context, unit string) (JobResult, error) {
-	return m.job(ctx, "stop", "StopUnit", unit)
+	r, err := m.job(ctx, "stop", "StopUnit", unit)
+	if refusal(err) == errNoSuchUnit {
+		return JobDone, nil
+	}
+	return r, err
 }
 
 // Restart stops and starts a unit, or starts it when it does not run. It counts
@@ -126,9 +132,32 @@ func (m *Manager) DisableUnitFiles(ctx context.Context, units []string) error {
 	if err != nil {
 		return err
 	}
-	const runtime = false
-	_, err = l.call(ctx, managerPath, managerFace+".DisableUnitFiles", units, runtime)
+	err = l.disable(ctx, units)
+	if name := refusal(err); name == errNoSuchUnit || name == errFileNotFound {
+		// Without the template systemd removes the links that are there, but
+		// fails for a unit that has none.
+		links, linksErr := m.Links()
+		if linksErr != nil {
+			return fmt.Errorf("cannot read the enablement links: %w", linksErr)
+		}
+		var linked []string
+		for _, u := range units {
+			if instance, _ := server.Instance(u); links.Enabled[instance] {
+				linked = append(linked, u)
+			}
+		}
+		err = nil
+		if len(linked) > 0 {
+			err = l.disable(ctx, linked)
+		}
+	}
 	return explain("disable "+some(units), err)
+}
+
+func (l *link) disable(ctx context.Context, units []string) error {
+	const runtime = false
+	_, err := l.call(ctx, managerPath, managerFace+".DisableUnitFiles", units, runtime)
+	return err
 }
 
 // Reload makes systemd read all unit files again, and returns when it has: the

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/rs/zerolog"
+
+	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/server"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "left4med.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigDefaults(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{
+		"missing file": filepath.Join(t.TempDir(), "none.toml"),
+		"empty file":   write(t, ""),
+		"as shipped":   "../../deploy/left4med.toml",
+	} {
+		c, err := readConfig(path)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(orchestrator.DefaultSettings(), c.settings()); diff != "" {
+			t.Errorf("%s: settings (-default +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestConfigReadsEverySetting(t *testing.T) {
+	t.Parallel()
+	c, err := readConfig(write(t, `
+[resync]
+enabled = false
+interval = "1m30s"
+[jobs]
+enabled = false
+[start]
+settle = "0s"
+[servers]
+port_min = 28000
+port_max = 28010
+[log]
+level = "debug"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := orchestrator.Settings{
+		ResyncInterval: 90 * time.Second,
+		Ports:          server.PortRange{Low: 28000, High: 28010},
+	}
+	if diff := cmp.Diff(want, c.settings(), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if c.Log.Level != zerolog.DebugLevel {
+		t.Errorf("log level %s", c.Log.Level)
+	}
+}
+
+func TestConfigRefuses(t *testing.T) {
+	t.Parallel()
+	for text, says := range map[string]string{
+		"[resync]\nintervall = \"30s\"":                 "resync.intervall",
+		"[resync]\ninterval = \"10ms\"":                 "between 1s and 24h",
+		"[resync]\ninterval = 30":                       "interval",
+		"[start]\nsettle = \"-1s\"":                     "settle",
+		"[servers]\nport_min = 80":                      "port_min",
+		"[servers]\nport_min = 28000\nport_max = 27000": "port_max",
+		"[servers]\nport_max = 70000":                   "port_max",
+		"[log]\nlevel = \"loud\"":                       "level",
+		"this is no toml":                               "left4med.toml",
+	} {
+		if _, err := readConfig(write(t, text)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("readConfig(%q) = %v; the error should name %q", text, err, says)
+		}
+	}
+}
+
+func TestJournalPriority(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	log := zerolog.New(journalPriority{&out})
+	log.Error().Msg("a")
+	log.Info().Msg("b")
+	log.Debug().Msg("c")
+	want := "<3>{\"level\":\"error\",\"message\":\"a\"}\n<6>{\"level\":\"info\",\"message\":\"b\"}\n<7>{\"level\":\"debug\",\"message\":\"c\"}\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("written (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,202 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/left4med/left4med/internal/api"
+	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/server"
+)
+
+// probe is a request that each route answers well when it is allowed.
+type probe struct {
+	path, body string
+	status     int  // for those who may
+	open       bool // anyone may
+}
+
+var probes = map[string]probe{
+	"GET /v1/servers":                 {path: "/v1/servers", status: 200, open: true},
+	"GET /v1/servers/{name}":          {path: "/v1/servers/alpha", status: 200, open: true},
+	"POST /v1/servers":                {path: "/v1/servers", body: `{"name":"new"}`, status: 202},
+	"PATCH /v1/servers/{name}":        {path: "/v1/servers/alpha", body: `{"config":{"map":"c2m1_highway"}}`, status: 200},
+	"DELETE /v1/servers/{name}":       {path: "/v1/servers/alpha", status: 202},
+	"POST /v1/servers/{name}/start":   {path: "/v1/servers/alpha/start", status: 202},
+	"POST /v1/servers/{name}/stop":    {path: "/v1/servers/alpha/stop", status: 202},
+	"POST /v1/servers/{name}/restart": {path: "/v1/servers/alpha/restart", status: 202},
+	"GET /v1/servers/{name}/logs":     {path: "/v1/servers/alpha/logs", status: 200},
+	"POST /v1/actions":                {path: "/v1/actions", body: `{"action":"stop","servers":["alpha"]}`, status: 202},
+	"GET /v1/jobs":                    {path: "/v1/jobs", status: 200},
+	"GET /v1/jobs/{id}":               {path: "/v1/jobs/1", status: 200},
+	"POST /v1/jobs/{id}/cancel":       {path: "/v1/jobs/1/cancel", status: 200},
+	"GET /v1/events":                  {path: "/v1/events", status: 200, open: true},
+	"POST /v1/resync":                 {path: "/v1/resync", status: 204},
+	"GET /v1/health":                  {path: "/v1/health", status: 200, open: true},
+	"GET /openapi.json":               {path: "/openapi.json", status: 200, open: true},
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, settings{})
+	f.do(root, "POST", "/v1/servers/beta/start", "") // job 1
+	close(f.logs.lines)
+	for _, rt := range api.Routes() {
+		pattern := rt.Method + " " + rt.Path
+		p, ok := probes[pattern]
+		if !ok {
+			t.Errorf("%s is in the table and not tested", pattern)
+			continue
+		}
+		if p.open != (rt.Action == "") {
+			t.Errorf("%s asks %q", pattern, rt.Action)
+		}
+		for who, peer := range map[string]authz.Peer{"root": root, "operator": operator, "kim": kim, "game": game} {
+			res, err := f.client(peer).Do(f.request(t.Context(), rt.Method, p.path, p.body))
+			if err != nil {
+				t.Errorf("%s as %s: %v", pattern, who, err)
+				continue
+			}
+			want := p.status
+			if who == "game" || who == "kim" && !p.open {
+				want = http.StatusForbidden
+				var got api.Problem
+				if err := json.NewDecoder(res.Body).Decode(&got); err != nil || got.Code != server.CodeNotAuthorized {
+					t.Errorf("%s as %s: got %+v, %v", pattern, who, got, err)
+				}
+			}
+			if res.StatusCode != want {
+				t.Errorf("%s as %s: got %d, want %d", pattern, who, res.StatusCode, want)
+			}
+			res.Body.Close()
+		}
+	}
+}
+
+// TestEveryRouteIsInTheTable compares what is documented, which is what was
+// registered, with the table.
+func TestEveryRouteIsInTheTable(t *testing.T) {
+	t.Parallel()
+	var table, documented []string
+	for _, rt := range api.Routes() {
+		table = append(table, rt.Method+" "+rt.Path)
+	}
+	for path, methods := range document(t).Paths {
+		for method := range methods {
+			documented = append(documented, strings.ToUpper(method)+" "+path)
+		}
+	}
+	if diff := cmp.Diff(sorted(table), sorted(documented)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGamesAreRefusedEverywhere(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, settings{})
+	for _, path := range []string{"/", "/nothing", "/v1/servers/..", "/openapi.json"} {
+		got := f.do(game, "GET", path, "")
+		if got.Status != 403 || !strings.Contains(got.Body, "games are refused") {
+			t.Errorf("%s: %d %s", path, got.Status, got.Body)
+		}
+	}
+}
+
+func TestNobodyVouchedFor(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, settings{})
+	w := &recorder{header: http.Header{}}
+	f.handler.ServeHTTP(w, f.request(t.Context(), "GET", "/v1/servers", ""))
+	if w.status != 403 {
+		t.Errorf("got %d %s", w.status, w.body)
+	}
+}
+
+func TestRequester(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, settings{})
+	for name, c := range map[string]struct {
+		peer   authz.Peer
+		header string
+		want   server.Requester
+	}{
+		"operator":             {operator, "", server.Requester{UID: 1001, User: "lee", Via: "http"}},
+		"operator is no web":   {operator, "alice", server.Requester{UID: 1001, User: "lee", Via: "http"}},
+		"root is no web":       {root, "alice", server.Requester{UID: 0, User: "root", Via: "http"}},
+		"web for itself":       {web, "", server.Requester{UID: 980, User: "left4med-web", Via: "http"}},
+		"web for alice":        {web, "alice", server.Requester{UID: 980, User: "left4med-web", Via: "http", OnBehalfOf: "alice"}},
+		"a uid without a name": {authz.Peer{UID: 4000, Groups: []uint32{990}}, "", server.Requester{UID: 4000, Via: "http"}},
+	} {
+		got := into[server.Job](t, f.do(c.peer, "POST", "/v1/servers/alpha/start", "", "X-On-Behalf-Of", c.header))
+		if diff := cmp.Diff(c.want, got.RequestedBy); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	for _, bad := range []string{strings.Repeat("x", 65), "a\u202eb"} {
+		got := f.do(web, "POST", "/v1/servers/alpha/start", "", "X-On-Behalf-Of", bad)
+		if p := into[api.Problem](t, got); got.Status != 400 || p.Errors[0].Field != "X-On-Behalf-Of" {
+			t.Errorf("%q: %+v", bad, p)
+		}
+	}
+}
+
+// TestRealPeers lets the kernel say who asks: a process of another uid.
+func TestRealPeers(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can start a process of another uid")
+	}
+	f := newFixture(t, settings{realPeers: true})
+	for name, c := range map[string]struct {
+		cred syscall.Credential
+		path string
+		want string
+	}{
+		"root":                {syscall.Credential{}, "/v1/jobs", "200"},
+		"operator":            {syscall.Credential{Uid: 1001, Gid: 1001, Groups: []uint32{5, 990}}, "/v1/jobs", "200"},
+		"operator by gid":     {syscall.Credential{Uid: 1001, Gid: 990}, "/v1/jobs", "200"},
+		"kim":                 {syscall.Credential{Uid: 1000, Gid: 1000}, "/v1/jobs", "403"},
+		"kim without a right": {syscall.Credential{Uid: 1000, Gid: 1000}, "/v1/servers", "200"},
+		"game":                {syscall.Credential{Uid: 62000, Gid: 990, Groups: []uint32{0, 990}}, "/v1/servers", "403"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+		cmd.Env = []string{"LEFT4MED_TEST_GET=" + f.socket + " " + c.path}
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &c.cred}
+		out, err := cmd.Output()
+		if err != nil || string(out) != c.want {
+			t.Errorf("%s: got %q, %v; want %s", name, out, err, c.want)
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	if socket, path, ok := strings.Cut(os.Getenv("LEFT4MED_TEST_GET"), " "); ok {
+		os.Exit(get(socket, path))
+	}
+	os.Exit(m.Run())
+}
+
+// get is what the process of another uid does.
+func get(socket, path string) int {
+	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	res, err := c.Get("http://left4med" + path)
+	if err != nil {
+		fmt.Print(err)
+		return 1
+	}
+	fmt.Print(res.StatusCode)
+	return 0
+}

@@ -1,0 +1,456 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/left4med/left4med/internal/api"
+	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/journal"
+	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/server"
+)
+
+// The peers of the tests.
+var (
+	root     = authz.Peer{PID: 1}
+	operator = authz.Peer{UID: 1001, GID: 1001, PID: 2, Groups: []uint32{990}}
+	kim      = authz.Peer{UID: 1000, GID: 1000, PID: 3}
+	web      = authz.Peer{UID: 980, GID: 980, PID: 4, Groups: []uint32{990}}
+	game     = authz.Peer{UID: 62000, GID: 62000, PID: 5, Groups: []uint32{990}}
+)
+
+var past = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// fakeBackend keeps servers and jobs in memory.
+type fakeBackend struct {
+	feed *orchestrator.TestFeed
+
+	mu      sync.Mutex
+	servers map[server.Name]*orchestrator.Entry
+	jobs    []*server.Job
+	ended   map[int64]chan struct{}
+	filter  orchestrator.JobFilter // the last one asked for
+	patch   server.ConfigPatch     // the last one given
+	waiting chan struct{}          // receives when a wait begins
+	left    chan struct{}          // receives when a wait ended with its context
+	fail    error                  // what Change, Resync and Jobs answer
+	refuse  map[server.Name]*server.Error
+	hasty   bool // no wait lasts
+}
+
+var _ api.Backend = (*fakeBackend)(nil)
+
+func newFakeBackend() *fakeBackend {
+	b := &fakeBackend{
+		feed: orchestrator.NewTestFeed(100), servers: map[server.Name]*orchestrator.Entry{},
+		ended: map[int64]chan struct{}{}, waiting: make(chan struct{}, 100), left: make(chan struct{}, 100),
+	}
+	b.add("alpha")
+	b.add("beta")
+	return b
+}
+
+func entry(id int64, name server.Name) *orchestrator.Entry {
+	c := server.DefaultConfig(name)
+	c.Port = 27015
+	return &orchestrator.Entry{Server: server.Server{
+		ID: id, Name: name, Unit: name.Unit(), Desired: server.DesiredRunning, State: server.StateRunning,
+		Drift: server.DriftNone, Phase: server.PhaseReady, Config: &c,
+		Job: &server.Job{ID: 1, Kind: server.JobStart, State: server.JobRunning, CreatedAt: past},
+	}}
+}
+
+func (b *fakeBackend) add(name server.Name) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.servers[name] = entry(int64(len(b.servers)+1), name)
+}
+
+func (b *fakeBackend) List() orchestrator.Snapshot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := orchestrator.Snapshot{EventID: b.feed.Last()}
+	for _, e := range b.servers {
+		s.Servers = append(s.Servers, e)
+	}
+	slices.SortFunc(s.Servers, func(x, y *orchestrator.Entry) int { return strings.Compare(string(x.Name), string(y.Name)) })
+	return s
+}
+
+func notFound(name server.Name) *server.Error {
+	return server.Errorf(server.CodeServerNotFound, "there is no server %s", name)
+}
+
+func (b *fakeBackend) Get(name server.Name) (*orchestrator.Entry, uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e, ok := b.servers[name]; ok {
+		return e, b.feed.Last(), nil
+	}
+	return nil, 0, notFound(name)
+}
+
+func (b *fakeBackend) newJob(kind server.JobKind, name server.Name, who server.Requester) *server.Job {
+	j := &server.Job{ID: int64(len(b.jobs) + 1), Server: name, Kind: kind, State: server.JobQueued, RequestedBy: who, CreatedAt: past}
+	b.jobs = append(b.jobs, j)
+	b.ended[j.ID] = make(chan struct{})
+	return j
+}
+
+// end ends a job.
+func (b *fakeBackend) end(id int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	j := *b.jobs[id-1]
+	j.State, j.FinishedAt = server.JobSucceeded, past
+	b.jobs[id-1] = &j
+	close(b.ended[id])
+}
+
+func (b *fakeBackend) Create(_ context.Context, name server.Name, patch server.ConfigPatch, who server.Requester) (*server.Job, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.patch = patch
+	if _, ok := b.servers[name]; ok {
+		return nil, server.Errorf(server.CodeNameTaken, "there is a server %s already", name)
+	}
+	return b.newJob(server.JobInitialize, name, who), nil
+}
+
+func (b *fakeBackend) Change(_ context.Context, name server.Name, patch server.ConfigPatch, _ server.Requester) (*orchestrator.Entry, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.patch = patch
+	if b.fail != nil {
+		return nil, b.fail
+	}
+	e, ok := b.servers[name]
+	if !ok {
+		return nil, notFound(name)
+	}
+	c := patch.Apply(*e.Config)
+	if err := c.Validate(server.DefaultPorts); err != nil {
+		return nil, err
+	}
+	changed := &orchestrator.Entry{Server: e.Server}
+	changed.Config = &c
+	return changed, nil
+}
+
+func (b *fakeBackend) Request(_ context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var jobs []*server.Job
+	var refused []orchestrator.Refusal
+	for _, n := range names {
+		switch {
+		case b.refuse[n] != nil:
+			refused = append(refused, orchestrator.Refusal{Server: string(n), Err: b.refuse[n]})
+		case b.servers[n] == nil:
+			refused = append(refused, orchestrator.Refusal{Server: string(n), Err: notFound(n)})
+		default:
+			jobs = append(jobs, b.newJob(kind, n, who))
+		}
+	}
+	return jobs, refused, nil
+}
+
+func (b *fakeBackend) Job(_ context.Context, id int64) (*server.Job, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if id < 1 || id > int64(len(b.jobs)) {
+		return nil, server.Errorf(server.CodeJobNotFound, "there is no job %d", id)
+	}
+	return b.jobs[id-1], nil
+}
+
+func (b *fakeBackend) Jobs(_ context.Context, f orchestrator.JobFilter) ([]*server.Job, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.filter = f
+	return slices.Clone(b.jobs), b.fail
+}
+
+func (b *fakeBackend) WaitJob(ctx context.Context, id int64) (*server.Job, error) {
+	b.mu.Lock()
+	ended := b.ended[id]
+	b.mu.Unlock()
+	if b.hasty {
+		j, _ := b.Job(ctx, id)
+		return j, nil
+	}
+	b.waiting <- struct{}{}
+	select {
+	case <-ended:
+		return b.Job(ctx, id)
+	case <-ctx.Done():
+		b.left <- struct{}{}
+		j, _ := b.Job(ctx, id)
+		return j, ctx.Err()
+	}
+}
+
+func (b *fakeBackend) Cancel(ctx context.Context, id int64, _ server.Requester) (*server.Job, error) {
+	return b.Job(ctx, id)
+}
+
+func (b *fakeBackend) Watch(after uint64, resume bool) *orchestrator.Watcher {
+	return b.feed.Watch(after, resume)
+}
+
+func (b *fakeBackend) Resync(context.Context) error { return b.fail }
+
+func (b *fakeBackend) Health(context.Context) orchestrator.Health {
+	return orchestrator.Health{Status: "ok", Version: "1.2.3", Host: "box", StartedAt: past, Servers: 2}
+}
+
+// fakeLogs hands out what lines receives.
+type fakeLogs struct {
+	mu     sync.Mutex
+	query  journal.Query
+	lines  chan journal.Entry
+	err    error // what ends the lines; io.EOF when nil
+	opened chan struct{}
+	closed chan struct{}
+}
+
+func newFakeLogs() *fakeLogs {
+	return &fakeLogs{lines: make(chan journal.Entry, 100), opened: make(chan struct{}, 100), closed: make(chan struct{}, 100)}
+}
+
+func (l *fakeLogs) Open(_ context.Context, q journal.Query) (api.LogStream, error) {
+	l.mu.Lock()
+	l.query = q
+	l.mu.Unlock()
+	l.opened <- struct{}{}
+	return &fakeStream{l}, nil
+}
+
+type fakeStream struct{ logs *fakeLogs }
+
+func (s *fakeStream) Next(ctx context.Context) (journal.Entry, error) {
+	select {
+	case e, ok := <-s.logs.lines:
+		if ok {
+			return e, nil
+		}
+		if s.logs.err != nil {
+			return e, s.logs.err
+		}
+		return e, io.EOF
+	case <-ctx.Done():
+		return journal.Entry{}, ctx.Err()
+	}
+}
+
+func (s *fakeStream) Close() { s.logs.closed <- struct{}{} }
+
+// fixture is a server on a real unix socket.
+type fixture struct {
+	t       testing.TB
+	backend *fakeBackend
+	logs    *fakeLogs
+	handler http.Handler
+	server  *api.Server
+	served  chan error
+	socket  string
+	tick    chan time.Time
+	log     *lockedBuffer
+	closed  chan string // the addresses of clients whose connections were closed
+
+	mu    sync.Mutex
+	peers map[string]authz.Peer // by the address that the client bound
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+type settings struct {
+	connections, followers api.Limit
+	realPeers              bool
+}
+
+func newAccounts(t testing.TB) *authz.Accounts {
+	dir := t.TempDir()
+	passwd, group := filepath.Join(dir, "passwd"), filepath.Join(dir, "group")
+	for path, content := range map[string]string{
+		passwd: "root:x:0:0::/:\nkim:x:1000:1000::/:\nlee:x:1001:1001::/:\nleft4med-web:x:980:980::/:\n",
+		group:  "left4med-operators:x:990:\n",
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return authz.NewAccounts(passwd, group)
+}
+
+func newFixture(t testing.TB, s settings) *fixture {
+	t.Helper()
+	f := &fixture{
+		t: t, backend: newFakeBackend(), logs: newFakeLogs(), served: make(chan error, 1),
+		closed: make(chan string, 1000), tick: make(chan time.Time), log: &lockedBuffer{}, peers: map[string]authz.Peer{},
+	}
+	accounts := newAccounts(t)
+	f.handler = api.New(api.Options{
+		Backend: f.backend, Gate: authz.NewGate(accounts, authz.OperatorsGroup), Accounts: accounts,
+		Journal: f.logs, Log: zerolog.New(f.log), Followers: s.followers,
+		Now:       func() time.Time { return past },
+		Heartbeat: func() (<-chan time.Time, func()) { return f.tick, func() {} },
+	})
+	o := api.ServerOptions{Log: zerolog.New(f.log), Connections: s.connections, Peer: f.peerOf}
+	if s.realPeers {
+		o.Peer = nil
+	}
+	f.server = api.NewServer(f.handler, o)
+	dir, err := os.MkdirTemp("", "left4med-api-") // short: a socket's path ends at 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f.socket = filepath.Join(dir, "s")
+	l, err := net.Listen("unix", f.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(f.socket, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if !s.realPeers { // the kernel is asked about a bare connection only
+		l = &notifying{l, f.closed}
+	}
+	go func() { f.served <- f.server.Serve(l) }()
+	t.Cleanup(func() { f.server.Shutdown(context.Background()) })
+	return f
+}
+
+// notifying tells when the server closes a connection.
+type notifying struct {
+	net.Listener
+	closed chan<- string
+}
+
+func (n *notifying) Accept() (net.Conn, error) {
+	c, err := n.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &notifyingConn{c, sync.OnceFunc(func() { n.closed <- c.RemoteAddr().String() })}, nil
+}
+
+type notifyingConn struct {
+	net.Conn
+	tell func()
+}
+
+func (c *notifyingConn) Close() error {
+	defer c.tell()
+	return c.Conn.Close()
+}
+
+func (f *fixture) peerOf(c net.Conn) (authz.Peer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, ok := f.peers[c.RemoteAddr().String()]
+	if !ok {
+		return p, fmt.Errorf("no test vouches for %s", c.RemoteAddr())
+	}
+	return p, nil
+}
+
+var clients atomic.Int64
+
+// dial connects as a peer: the server recognises the client's own address.
+func (f *fixture) dial(p authz.Peer) (net.Conn, error) {
+	address := fmt.Sprintf("@left4med-api-test-%d-%d", os.Getpid(), clients.Add(1))
+	f.mu.Lock()
+	f.peers[address] = p
+	f.mu.Unlock()
+	d := net.Dialer{LocalAddr: &net.UnixAddr{Name: address, Net: "unix"}}
+	return d.Dial("unix", f.socket)
+}
+
+// client is an HTTP client that connects as a peer.
+func (f *fixture) client(p authz.Peer) *http.Client {
+	tr := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return f.dial(p) },
+	}
+	f.t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+// answer is what a test sees of a response.
+type answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+func (f *fixture) request(ctx context.Context, method, path, body string, header ...string) *http.Request {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(ctx, method, "http://left4med"+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+// do asks and reads the whole answer.
+func (f *fixture) do(p authz.Peer, method, path, body string, header ...string) answer {
+	f.t.Helper()
+	res, err := f.client(p).Do(f.request(f.t.Context(), method, path, body, header...))
+	if err != nil {
+		f.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		f.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer{res.StatusCode, res.Header, string(b)}
+}
+
+// into decodes an answer's body.
+func into[T any](t testing.TB, a answer) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(a.Body), &v); err != nil {
+		t.Fatalf("%v in %q", err, a.Body)
+	}
+	return v
+}

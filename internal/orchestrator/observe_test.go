@@ -1,0 +1,109 @@
+package orchestrator
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
+	"github.com/left4med/left4med/internal/unitctl"
+)
+
+// observed is an orchestrator with one enabled server, seen running.
+func observed(t *testing.T) (*Orchestrator, *record, *Watcher) {
+	t.Helper()
+	o := New(Options{Settings: DefaultSettings(), Log: zerolog.Nop()})
+	o.feed = newFeed(1, 1<<40)
+	o.host.template = "/usr/lib/systemd/system/" + server.Template
+	r := newRecord(store.ServerRow{
+		ID: 1, Name: "a", Phase: server.PhaseReady, Desired: server.DesiredRunning, Config: server.DefaultConfig("a"),
+	})
+	o.mu.Lock()
+	o.insert(r)
+	o.apply(r, server.Unit{Load: "loaded", Active: "active", Sub: "running", Result: "success", MainPID: 7}, time.Now(), server.ByResync)
+	o.mu.Unlock()
+	return o, r, o.Watch(0, false)
+}
+
+// signal makes the event of a Changed signal.
+func signal(seq uint64, active, sub string) unitctl.Event {
+	return unitctl.Event{
+		Kind: unitctl.Changed, Unit: server.Name("a").Unit(), At: time.Now(),
+		Stamp: unitctl.Stamp{Conn: 1, Seq: seq}, Change: unitctl.Change{Active: &active, Sub: &sub},
+	}
+}
+
+// seen is what a reader of the events is told.
+type seen struct {
+	State server.State
+	Drift server.Drift
+}
+
+func next(t *testing.T, w *Watcher) (all []seen) {
+	t.Helper()
+	events, err := w.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		all = append(all, seen{e.Server().State, e.Server().Drift})
+	}
+	return all
+}
+
+func TestNoDriftWhileSystemdHasAJob(t *testing.T) {
+	t.Parallel()
+	o, r, w := observed(t)
+	job := uint32(9)
+	ev := signal(1, "inactive", "dead")
+	ev.Change.Job = &job
+	r.unit.Job, r.unit.JobType = job, "restart" // already known when the unit goes down
+	o.handle(ev)
+	if diff := cmp.Diff([]seen{{server.StateStarting, server.DriftNone}}, next(t, w)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnOlderSignalChangesNothing(t *testing.T) {
+	t.Parallel()
+	o, r, w := observed(t)
+	o.handle(signal(5, "deactivating", "stop-sigterm"))
+	o.handle(signal(4, "active", "running"))
+	if got := next(t, w); len(got) != 1 || r.entry.State != server.StateStopping {
+		t.Errorf("events %v, state %s; want stopping alone", got, r.entry.State)
+	}
+}
+
+func TestObservingAgainIsNoEvent(t *testing.T) {
+	t.Parallel()
+	o, r, w := observed(t)
+	before := r.entry
+	o.mu.Lock()
+	o.apply(r, r.unit, time.Now().Add(time.Second), server.ByResync)
+	o.mu.Unlock()
+	if r.entry == before || !r.entry.ObservedAt.After(before.ObservedAt) {
+		t.Error("the time of observation did not move")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if events, err := w.Next(ctx); err == nil {
+		t.Errorf("an observation without a change made events: %v", ids(events))
+	}
+}
+
+func TestStaleness(t *testing.T) {
+	t.Parallel()
+	o, r, w := observed(t)
+	o.markStale(time.Now().Add(-time.Minute))
+	if r.entry.Stale {
+		t.Error("a fresh observation is stale")
+	}
+	o.markStale(time.Now().Add(time.Minute))
+	if got := next(t, w); len(got) != 1 || !r.entry.Stale {
+		t.Errorf("an old observation is not shown as stale: %v", got)
+	}
+}

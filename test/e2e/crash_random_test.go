@@ -1,0 +1,177 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/left4med/left4med/client"
+	"github.com/left4med/left4med/test/machine"
+)
+
+// The daemon is killed at 20 random points of starts of 50 servers, of
+// creations and of deletions. LEFT4MED_CRASH_SEED repeats a run's choices.
+func TestKilledAtRandomPoints(t *testing.T) {
+	t.Parallel()
+	machine.Each(t, func(t *testing.T, release machine.Release) {
+		began := time.Now()
+		h := newCrashHost(t, release)
+		c := h.api(t)
+		names := numbered("s", 50)
+		h.create(t, c, names...)
+		rng := seeded(t)
+
+		const rounds, killsEach, kills = 4, 5, 20
+		for range rounds {
+			h.killDuringStart(t, c, rng, names, killsEach)
+		}
+		if t.Failed() {
+			return
+		}
+		victims := numbered("v", kills)
+		h.killDuringCreates(t, c, rng, victims)
+		h.act(t, c, client.ActionStart, victims[:kills/2]...)
+		h.killDuringDeletes(t, c, rng, victims)
+
+		servers := h.check(t, c)
+		if len(servers) != len(names) {
+			t.Errorf("%d servers are left, want the first %d", len(servers), len(names))
+		}
+		t.Logf("%s: killed at %d points of starts of %d, %d of creations, %d of deletions in %.0f s",
+			release, rounds*killsEach, len(names), kills, kills, time.Since(began).Seconds())
+	})
+}
+
+func seeded(t *testing.T) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("LEFT4MED_CRASH_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed = n
+	}
+	t.Logf("LEFT4MED_CRASH_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// killDuringStart stops all, starts all by one request and kills the daemon so
+// often on the way, each time a random number of events and a random moment
+// after the last. Every server must come to run, by one run.
+func (h *crashHost) killDuringStart(t *testing.T, c *client.Client, rng *rand.Rand, names []string, kills int) {
+	t.Helper()
+	h.act(t, c, client.ActionStop, names...)
+	cursor := h.cursor(t)
+	ctx, stop := context.WithCancel(waitLimit(t, "the servers start"))
+	defer stop()
+	events := eventTicks(ctx, c)
+	result, err := c.Actions(ctx, client.ActionStart, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range kills {
+		for range rng.IntN(60) {
+			select {
+			case <-events:
+			case <-time.After(200 * time.Millisecond): // all is quiet: that is a point too
+			}
+		}
+		time.Sleep(time.Duration(rng.Int64N(int64(5 * time.Millisecond))))
+		if err := h.kill(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(all("succeeded", names...), h.ended(t, c, result.Jobs...)); diff != "" {
+		t.Errorf("the start of %d (-want +got):\n%s", len(names), diff)
+	}
+	h.checkOneRun(t, h.check(t, c), cursor, names)
+}
+
+// eventTicks gives a tick for each event, over restarts of the daemon.
+func eventTicks(ctx context.Context, c *client.Client) <-chan struct{} {
+	ticks := make(chan struct{}, 1<<16)
+	go func() {
+		for _, err := range c.Events(ctx, client.EventsOptions{After: client.FromNow}) {
+			if err != nil {
+				return
+			}
+			select {
+			case ticks <- struct{}{}:
+			default: // nobody counts that many
+			}
+		}
+	}()
+	return ticks
+}
+
+// killDuringCreates creates each server and kills the daemon once meanwhile. A
+// creation that was answered is done; one that was not is done or never was.
+func (h *crashHost) killDuringCreates(t *testing.T, c *client.Client, rng *rand.Rand, names []string) {
+	t.Helper()
+	for _, name := range names {
+		job, err := h.killDuring(t, rng, 40*time.Millisecond, func(ctx context.Context) (*client.Job, error) {
+			return c.Create(ctx, name, client.ConfigPatch{})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, there := h.check(t, c)[name]
+		switch {
+		case job != nil && !there:
+			t.Errorf("the creation of %s was accepted as job %d, and it is not there", name, job.ID)
+		case job == nil && !there:
+			h.create(t, c, name)
+		}
+	}
+}
+
+// killDuringDeletes is the same for deletions.
+func (h *crashHost) killDuringDeletes(t *testing.T, c *client.Client, rng *rand.Rand, names []string) {
+	t.Helper()
+	for _, name := range names {
+		job, err := h.killDuring(t, rng, 400*time.Millisecond, func(ctx context.Context) (*client.Job, error) {
+			return c.Delete(ctx, name)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, there := h.check(t, c)[name]
+		switch {
+		case job != nil && there:
+			t.Errorf("the deletion of %s was accepted as job %d, and it is there", name, job.ID)
+		case job == nil && there:
+			job, err := c.Delete(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.ended(t, c, *job)
+		}
+	}
+}
+
+// killDuring asks, and kills the daemon at a random moment within the time. The
+// job is nil when the answer was lost.
+func (h *crashHost) killDuring(t *testing.T, rng *rand.Rand, within time.Duration, ask func(context.Context) (*client.Job, error)) (*client.Job, error) {
+	t.Helper()
+	ctx := waitLimit(t, "the daemon is killed")
+	var killing sync.WaitGroup
+	var killed error
+	moment := time.Duration(rng.Int64N(int64(within)))
+	killing.Go(func() {
+		time.Sleep(moment)
+		killed = h.kill(ctx)
+	})
+	job, err := ask(ctx)
+	killing.Wait()
+	if err != nil {
+		job = nil
+	}
+	return job, errors.Join(killed, ignoreLost(err))
+}

@@ -1,0 +1,42 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/left4med/left4med/test/machine"
+)
+
+// gameCommand is a shell script that runs where a game runs: with its uid and no
+// capability, in its namespaces. Only its user namespace is left out, which
+// would not let the groups be dropped: there the game may do less, not more.
+func (l *lab) gameCommand(t *testing.T, name, script string) []string {
+	t.Helper()
+	pid := fmt.Sprint(l.shown(t, name).MainPID)
+	const become = `
+		uid=$(awk '/^Uid:/ {print $2}' /proc/"$1"/status)
+		cd / && exec nsenter --target "$1" --mount --uts --ipc --net --pid --cgroup --wd="/proc/$1/cwd" -- \
+			setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- \
+			sh -euc "$2"`
+	return []string{"sh", "-euc", become, "sh", pid, script}
+}
+
+// asGame runs the script and returns its output.
+func (l *lab) asGame(t *testing.T, name, script string) string {
+	t.Helper()
+	argv := l.gameCommand(t, name, script)
+	return l.MustRun(t, argv[0], argv[1:]...)
+}
+
+// tryAsGame runs a script that may fail.
+func (l *lab) tryAsGame(t *testing.T, name, script string) (string, error) {
+	t.Helper()
+	argv := l.gameCommand(t, name, script)
+	return l.Output(t.Context(), argv[0], argv[1:]...)
+}
+
+// as runs a command as a user of the machine.
+func (l *lab) as(ctx context.Context, user machine.User, name string, args ...string) (string, error) {
+	return machine.Output(l.CommandAs(ctx, user, name, args...))
+}
