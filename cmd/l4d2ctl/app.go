@@ -26,6 +26,7 @@ type app struct {
 	now            func() time.Time
 	root           string        // of the file system that doctor looks at
 	patience       time.Duration // how long the daemon may be away while its jobs are waited for
+	silence        time.Duration // how long it may take to answer for the first time
 
 	socket  string
 	json    bool
@@ -150,6 +151,16 @@ func (a *app) socketPath() string {
 		return a.getenv("LEFT4MED_SOCKET")
 	}
 	return client.DefaultSocket
+}
+
+// servers reads all servers, before anything is asked of them, and finds out
+// whether the daemon answers: systemd holds the socket also while it cannot
+// start, and a command that waits for a job has no limit of its own.
+func (a *app) servers(ctx context.Context, c *client.Client) (*client.Snapshot, error) {
+	silent := fmt.Errorf("%w at %s: it did not answer within %s", client.ErrUnreachable, c.Socket(), a.silence)
+	ctx, cancel := context.WithTimeoutCause(ctx, a.silence, silent)
+	defer cancel()
+	return c.Servers(ctx)
 }
 
 // oneName wants the name of one server.

@@ -42,7 +42,7 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 	if !yes && !isTerminal(a.stdin) {
 		return usage(errors.New("delete asks before it removes anything, and there is no terminal to ask on: give --yes if you are sure"))
 	}
-	before, err := c.Servers(ctx)
+	before, err := a.servers(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	f.StringArrayVar(&s.unset, "unset", nil, "a `cvar` to leave to the game again; may be given many times")
 	f.StringArrayVar(&s.args, "arg", nil, "a further `argument` of the game, as \"-tickrate 100\"; all that are given replace all there were")
 	f.StringArrayVar(&s.overlays, "overlay", nil, "an `overlay`, the topmost first; all that are given replace all there were")
-	f.StringVar(&s.heal, "heal", "", "`when` left4med starts the server again after systemd gave up: off, failed or always")
+	f.StringVar(&s.heal, "heal", "", "`when` left4med is to start the server again after systemd gave up: off, failed or always (kept, and not acted on by this version)")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for the end of the job; print its number")
 	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))
 	completes(cmd, "gamemode", "coop", "versus", "survival", "scavenge", "realism")
@@ -81,7 +81,7 @@ func (a *app) initialize(ctx context.Context, c *client.Client, name string, s *
 	if err != nil {
 		return err
 	}
-	before, err := c.Servers(ctx)
+	before, err := a.servers(ctx, c)
 	if err != nil {
 		return err
 	}

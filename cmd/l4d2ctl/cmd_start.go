@@ -66,7 +66,7 @@ func (a *app) act(ctx context.Context, c *client.Client, act client.Action, args
 	if err != nil {
 		return err
 	}
-	before, err := c.Servers(ctx)
+	before, err := a.servers(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, args []string) error 
 	if err != nil {
 		return err
 	}
-	snapshot, err := c.Servers(ctx)
+	snapshot, err := a.servers(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -240,7 +240,7 @@ func (f *fake) app(stdin io.Reader, stdout, stderr io.Writer) *app {
 	env := map[string]string{"LEFT4MED_SOCKET": f.socket, "TERM": "xterm"}
 	return &app{
 		stdin: stdin, stdout: stdout, stderr: stderr, getenv: func(k string) string { return env[k] },
-		now: func() time.Time { return noon }, root: f.t.TempDir(), patience: 10 * time.Second,
+		now: func() time.Time { return noon }, root: f.t.TempDir(), patience: 10 * time.Second, silence: 10 * time.Second,
 	}
 }
 

@@ -26,7 +26,7 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{
 		stdin: stdin, stdout: stdout, stderr: stderr,
-		getenv: os.Getenv, now: time.Now, root: "/", patience: time.Minute,
+		getenv: os.Getenv, now: time.Now, root: "/", patience: time.Minute, silence: readLimit,
 	}
 	return a.run(ctx, args)
 }

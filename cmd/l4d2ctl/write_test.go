@@ -381,3 +381,20 @@ func TestRefusedSettings(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// A daemon that cannot start leaves a socket on which nobody ever answers.
+func TestWriteCommandsDoNotWaitForASilentDaemon(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"start", "a"}, {"stop", "a"}, {"initialize", "a"}, {"delete", "--yes", "a"}, {"watch"}} {
+		f := newFake(t)
+		f.mux = http.NewServeMux()
+		f.mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		var stderr strings.Builder
+		a := f.app(strings.NewReader(""), io.Discard, &stderr)
+		a.silence = time.Nanosecond
+		want := "l4d2ctl: left4med cannot be reached at " + f.socket + ": it did not answer within 1ns\nRun 'l4d2ctl doctor' to find out why.\n"
+		if code := a.run(t.Context(), args); code != exitUnreachable || stderr.String() != want {
+			t.Errorf("%v: %d, %q", args, code, stderr.String())
+		}
+	}
+}

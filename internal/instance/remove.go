@@ -143,6 +143,9 @@ func (t *Tree) removeRuntime(name server.Name) error {
 		}
 	}
 	// Root's own, and mounted work directories hold nothing a game can name.
+	if err := t.unlockWork(dir); err != nil {
+		return err
+	}
 	if err := t.removeAll(dir, "work"); err != nil {
 		return err
 	}
@@ -150,6 +153,34 @@ func (t *Tree) removeRuntime(name server.Name) error {
 		return err
 	}
 	return syncDir(runtime)
+}
+
+// unlockWork gives the overlay's work directories a mode with which they can be
+// looked into. The kernel makes them with none (ovl_workdir_create in
+// fs/overlayfs/super.c), and keeps a whiteout in them once a game has removed a
+// file; a root without capabilities may not enter, but is the owner.
+func (t *Tree) unlockWork(dir *os.Root) error {
+	work, err := t.openIn(dir, "work")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer work.Close()
+	entries, err := readDir(work)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if err := work.Chmod(e.Name(), 0o700); err != nil {
+			return in(work, err)
+		}
+	}
+	return nil
 }
 
 // removeEmpty removes a directory that must be empty; a missing one is fine.
