@@ -23,7 +23,7 @@ CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
 # Tests of the machines and of the whole product, run one package at a time.
 E2E = ./test/machine/... ./test/e2e/...
-NOT_UNIT = -e /test/machine -e /test/e2e -e /test/demo -e /bench
+NOT_UNIT = -e /test/machine -e /test/e2e -e /bench
 
 .PHONY: help
 help: ## Show this

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -77,9 +76,9 @@ func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, 
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the host's name: %w", err)
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := bootID("/proc")
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell which boot of the host this is: %w", err)
+		return nil, err
 	}
 	orch := orchestrator.New(orchestrator.Options{
 		Settings: cfg.settings(),
@@ -90,7 +89,7 @@ func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, 
 		Log:      log,
 		Version:  version,
 		Host:     host,
-		BootID:   strings.TrimSpace(string(boot)),
+		BootID:   boot,
 	})
 	return orch, orch.Load(ctx)
 }

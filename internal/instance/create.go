@@ -110,7 +110,7 @@ func (t *Tree) rewrite(instances *os.Root, s Settings) error {
 	case err != nil:
 		return err
 	case old.ID != s.ID:
-		return server.Errorf(server.CodeInstanceFiles, "%s holds the files of another server (id %d, not %d); adopt it, or move it away", dir.Name(), old.ID, s.ID)
+		return server.Errorf(server.CodeInstanceFiles, "%s holds the files of another server (id %d, not %d); move it away", dir.Name(), old.ID, s.ID)
 	}
 	if err := dir.Chmod(".", 0o700); err != nil {
 		return in(dir, err)

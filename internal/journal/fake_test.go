@@ -210,7 +210,7 @@ func TestNextContext(t *testing.T) {
 func TestTail(t *testing.T) {
 	t.Parallel()
 	r := fake(t, `case "$*" in --sync) exit 1;; *--lines=2*) echo '{"__REALTIME_TIMESTAMP":"1","MESSAGE":"one"}'; echo '{"__REALTIME_TIMESTAMP":"2","MESSAGE":"two"}';; esac`)
-	got, err := r.Tail(t.Context(), "a.service", 2)
+	got, err := r.Tail(t.Context(), "a.service", 2, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

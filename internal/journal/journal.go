@@ -216,15 +216,15 @@ func (s *Stream) Close() {
 // sent.
 const syncTimeout = 2 * time.Second
 
-// Tail returns the last n messages of a unit, oldest first, a line each. It
-// first has journald take in what the unit wrote before it ended; should that
+// Tail returns the last n messages of a unit since a time (the zero time: since
+// ever), oldest first, a line each. It first has journald take in what the unit wrote before it ended; should that
 // fail, what is there has to do.
-func (r *Reader) Tail(ctx context.Context, unit string, n int) ([]string, error) {
+func (r *Reader) Tail(ctx context.Context, unit string, n int, since time.Time) ([]string, error) {
 	if n <= 0 {
 		return []string{}, nil
 	}
 	r.sync(ctx)
-	s, err := r.Open(ctx, Query{Unit: unit, Lines: n})
+	s, err := r.Open(ctx, Query{Unit: unit, Lines: n, Since: since})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/left4med/left4med/test/machine"
@@ -47,7 +48,7 @@ func TestRealJournal(t *testing.T) {
 		run()
 		run()
 
-		lines, err := r.Tail(t.Context(), "talker.service", 100)
+		lines, err := r.Tail(t.Context(), "talker.service", 100, time.Time{})
 		must(err)
 		if n := count(lines, "last word"); n != 2 || count(lines, "forged") != 0 {
 			t.Errorf("Tail: %q", lines)

@@ -174,7 +174,7 @@ func checkLinks(strangers []string) Check {
 		if n > len(shown) {
 			c.Found += " …"
 		}
-		c.Cure = "systemctl disable --now 'left4me-server@" + shown[0] + ".service'"
+		c.Cure = "systemctl disable 'left4me-server@" + shown[0] + ".service' (with --now it is stopped too)"
 	}
 	return c
 }

@@ -20,7 +20,7 @@ func (r *run) create() error {
 	err := o.Files.Create(r.ctx, name, r.rec.row.ID, r.rec.row.Config)
 	if err == nil {
 		o.faults.pass("files created")
-		err = r.insist("that the server is ready", func(ctx context.Context) error {
+		err = o.insist(o.jobsCtx, "that the server is ready", func(ctx context.Context) error {
 			return o.Store.SetPhase(ctx, r.rec.row.ID, server.PhaseReady)
 		})
 	}
@@ -109,7 +109,7 @@ func (r *run) clearUpper() error {
 // forget leaves a tombstone in the store and takes the server out of the list.
 func (r *run) forget() error {
 	o := r.o
-	err := r.insist("that the server is gone", func(ctx context.Context) error {
+	err := o.insist(o.jobsCtx, "that the server is gone", func(ctx context.Context) error {
 		return o.Store.DeleteServer(ctx, r.rec.row.ID)
 	})
 	if err != nil {

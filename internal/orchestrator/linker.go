@@ -121,7 +121,10 @@ func (l *linker) note(ctx context.Context, batch []*linkChange) []*linkChange {
 		rows, steps = append(rows, row), append(steps, stepOf(row))
 		kept = append(kept, c)
 	}
-	if err := l.o.Store.SetStep(ctx, steps); err != nil {
+	err := l.o.insist(l.o.jobsCtx, "the steps of jobs", func(ctx context.Context) error {
+		return l.o.Store.SetStep(ctx, steps)
+	})
+	if err != nil {
 		for _, c := range kept {
 			c.done <- err
 		}

@@ -37,7 +37,7 @@ func DefaultSettings() Settings {
 
 // Logs gives the last lines of a unit, for the error of a failed start.
 type Logs interface {
-	Tail(ctx context.Context, unit string, lines int) ([]string, error)
+	Tail(ctx context.Context, unit string, lines int, since time.Time) ([]string, error)
 }
 
 // Options are the parts an Orchestrator is made of.
@@ -61,6 +61,7 @@ type Orchestrator struct {
 	feed    *feed
 	linker  *linker
 	resync  *resyncer
+	starts  *turns
 
 	mu      sync.RWMutex
 	records map[server.Name]*record
@@ -113,6 +114,7 @@ func New(opts Options) *Orchestrator {
 	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
 	o.linker = newLinker(o)
 	o.resync = newResyncer(o)
+	o.starts = newTurns(startsAtOnce(), startPatience)
 	return o
 }
 

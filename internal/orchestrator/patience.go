@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -71,23 +70,23 @@ func (o *Orchestrator) connection() (c struct {
 }
 
 // storeRetry bounds the pause between attempts to write to a disk that refuses.
-const storeRetry = 10 * time.Second
+const storeRetry = 5 * time.Second
 
-// insist writes what the job may not go on without, and keeps trying while the
-// disk refuses, until the daemon ends: then the job goes on at its next start.
-func (r *run) insist(doing string, write func(ctx context.Context) error) error {
-	end := r.o.jobsCtx
+// insist writes what a job may not go on without, and keeps trying while the
+// disk refuses, until end ends. Even then it is tried once: what is stored need
+// not be done again at the daemon's next start.
+func (o *Orchestrator) insist(end context.Context, doing string, write func(ctx context.Context) error) error {
 	for wait := time.Second / 4; ; wait = min(2*wait, storeRetry) {
-		// Also while the daemon ends it is tried once: what is stored need not
-		// be done again.
 		err := write(context.WithoutCancel(end))
 		if !errors.Is(err, &server.Error{Code: server.CodeStorage}) {
 			return err
 		}
-		r.o.Log.Error().Err(err).Int64("JOB", r.row.ID).Msg("cannot store " + doing + "; trying again")
+		if wait == time.Second/4 {
+			o.Log.Error().Err(err).Msg("cannot store " + doing + "; trying on")
+		}
 		select {
 		case <-end.Done():
-			return fmt.Errorf("cannot store %s: %w", doing, context.Cause(end))
+			return errors.Join(context.Cause(end), err)
 		case <-time.After(wait):
 		}
 	}

@@ -56,6 +56,9 @@ func (o *Orchestrator) recover(ctx context.Context) {
 		o.mu.Unlock()
 		o.Log.Info().Int64("JOB", row.ID).Str("SERVER", string(row.Server)).Str("kind", string(row.Kind)).Msg("going on with an unfinished job")
 	}
+	if slices.ContainsFunc(runs, func(r *run) bool { return r.row.Step == stepLink }) {
+		o.linker.reload() // the daemon may have ended between a change of links and this
+	}
 	o.mu.Lock()
 	c := &cohort{linker: o.linker, missing: len(runs)}
 	for _, r := range runs {
@@ -63,9 +66,6 @@ func (o *Orchestrator) recover(ctx context.Context) {
 	}
 	o.launch(runs...)
 	o.mu.Unlock()
-	if slices.ContainsFunc(runs, func(r *run) bool { return r.row.Step == stepLink }) {
-		o.linker.reload() // the daemon may have ended between a change of links and this
-	}
 }
 
 // recordOf finds the server of a stored job. The caller holds o.mu.

@@ -175,7 +175,7 @@ func (r *run) finish(err error) {
 // since a job must not be shown as ended when a restart would begin it again.
 func (r *run) store(row store.JobRow) *server.Job {
 	r.o.faults.pass("work over")
-	err := r.insist("the end of a job", func(ctx context.Context) error {
+	err := r.o.insist(r.o.jobsCtx, "the end of a job", func(ctx context.Context) error {
 		err := r.o.Store.UpdateJob(ctx, row)
 		if errors.Is(err, &server.Error{Code: server.CodeJobFinished}) {
 			row, err = r.o.Store.Job(ctx, row.ID)
@@ -226,7 +226,10 @@ func (r *run) note(step string, linked bool) error {
 	if err != nil {
 		return err
 	}
-	if err := r.o.Store.SetStep(r.ctx, []store.StepUpdate{stepOf(row)}); err != nil {
+	err = r.o.insist(r.ctx, "the step of a job", func(ctx context.Context) error {
+		return r.o.Store.SetStep(ctx, []store.StepUpdate{stepOf(row)})
+	})
+	if err != nil {
 		return err
 	}
 	r.o.faults.pass("step noted")

@@ -31,19 +31,25 @@ func (r *run) start() error {
 	if err := r.link(true); err != nil {
 		return err
 	}
+	endTurn, err := r.turn()
+	if err != nil {
+		return err
+	}
+	defer endTurn()
 	r.say("starting")
 	if err := r.forgetFailures(); err != nil {
 		return err
 	}
 	begun := time.Now()
 	var result unitctl.JobResult
-	err := r.reach(func() (err error) { // of a unit that is starting or active it only waits for the end
+	err = r.reach(func() (err error) { // of a unit that is starting or active it only waits for the end
 		result, err = r.o.Units.Start(r.ctx, r.rec.row.Name.Unit())
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	endTurn()
 	r.o.faults.pass("started")
 	return r.settle(begun, result)
 }
@@ -64,10 +70,15 @@ func (r *run) restart() error {
 	if err := r.link(true); err != nil {
 		return err
 	}
+	endTurn, err := r.turn()
+	if err != nil {
+		return err
+	}
+	defer endTurn()
+	r.say("restarting")
 	if err := r.forgetFailures(); err != nil {
 		return err
 	}
-	r.say("restarting")
 	begun := time.Now()
 	var result unitctl.JobResult
 	err = r.reach(func() (err error) {
@@ -77,6 +88,7 @@ func (r *run) restart() error {
 	if err != nil {
 		return err
 	}
+	endTurn()
 	r.o.faults.pass("restarted")
 	return r.settle(begun, result)
 }
@@ -96,6 +108,12 @@ func (r *run) replaceRun() (unitctl.JobResult, error) {
 	return r.o.Units.Restart(r.ctx, unit)
 }
 
+// turn waits until the server may be started. The function that it returns ends
+// the turn.
+func (r *run) turn() (func(), error) {
+	return r.o.starts.take(r.ctx, func() { r.say("waiting for its turn to start") })
+}
+
 // startable looks whether there is anything to start, before anything is
 // changed.
 func (r *run) startable() error {
@@ -110,9 +128,19 @@ func (r *run) startable() error {
 		return server.Errorf(server.CodeTemplateMissing, "systemd has no unit template %s; reinstall the package left4med, or run `l4d2ctl doctor`", server.Template)
 	}
 	if err := o.Files.Check(name); err != nil {
+		o.setMissing(r.rec)
 		return err
 	}
 	return o.Files.Installed()
+}
+
+// setMissing notes that the files of a server are gone, which the next resync
+// would find too.
+func (o *Orchestrator) setMissing(r *record) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r.missing = true
+	o.publish(r)
 }
 
 // prune removes settings layers that no mount can be using: those of a server
@@ -237,7 +265,7 @@ func (r *run) startFailed(u server.Unit, begun time.Time, result unitctl.JobResu
 	defer cancel()
 	var lines []string
 	for _, unit := range units {
-		tail, err := r.o.Logs.Tail(ctx, unit, logLines/len(units))
+		tail, err := r.o.Logs.Tail(ctx, unit, logLines/len(units), begun)
 		if err != nil {
 			r.o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot read the log of a server that failed to start")
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestKilledAtRandomPoints(t *testing.T) {
 		h.create(t, c, names...)
 		rng := seeded(t)
 
-		const rounds, killsEach, kills = 4, 5, 20
+		const rounds, killsEach, kills = 2, 10, 20
 		for range rounds {
 			h.killDuringStart(t, c, rng, names, killsEach)
 		}
@@ -63,44 +64,56 @@ func seeded(t *testing.T) *rand.Rand {
 }
 
 // killDuringStart stops all, starts all by one request and kills the daemon so
-// often on the way, each time a random number of events and a random moment
-// after the last. Every server must come to run, by one run.
+// often on the way, each time a random moment after a random number of events
+// or, in turn, of starts that are over. Every server must come to run, by one
+// run.
 func (h *crashHost) killDuringStart(t *testing.T, c *client.Client, rng *rand.Rand, names []string, kills int) {
 	t.Helper()
 	h.act(t, c, client.ActionStop, names...)
 	cursor := h.cursor(t)
 	ctx, stop := context.WithCancel(waitLimit(t, "the servers start"))
 	defer stop()
-	events := eventTicks(ctx, c)
+	events, over := eventTicks(ctx, c)
 	result, err := c.Actions(ctx, client.ActionStart, names)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range kills {
-		for range rng.IntN(60) {
+	at := make([]int64, kills) // how many starts were over
+	for i := range at {
+		more, until := rng.IntN(60), over.Load()+rng.Int64N(10)
+		for i%2 == 0 && more > 0 || i%2 == 1 && over.Load() < until {
 			select {
 			case <-events:
-			case <-time.After(200 * time.Millisecond): // all is quiet: that is a point too
+				more--
+				continue
+			case <-time.After(time.Second): // all is quiet: that is a point too
 			}
+			break
 		}
 		time.Sleep(time.Duration(rng.Int64N(int64(5 * time.Millisecond))))
 		if err := h.kill(ctx); err != nil {
 			t.Fatal(err)
 		}
+		at[i] = over.Load()
 	}
+	t.Logf("killed when %d starts of %d were over", at, len(names))
 	if diff := cmp.Diff(all("succeeded", names...), h.ended(t, c, result.Jobs...)); diff != "" {
 		t.Errorf("the start of %d (-want +got):\n%s", len(names), diff)
 	}
 	h.checkOneRun(t, h.check(t, c), cursor, names)
 }
 
-// eventTicks gives a tick for each event, over restarts of the daemon.
-func eventTicks(ctx context.Context, c *client.Client) <-chan struct{} {
-	ticks := make(chan struct{}, 1<<16)
+// eventTicks gives a tick for each event, over restarts of the daemon, and
+// counts the jobs whose end was told.
+func eventTicks(ctx context.Context, c *client.Client) (<-chan struct{}, *atomic.Int64) {
+	ticks, over := make(chan struct{}, 1<<16), new(atomic.Int64)
 	go func() {
-		for _, err := range c.Events(ctx, client.EventsOptions{After: client.FromNow}) {
+		for event, err := range c.Events(ctx, client.EventsOptions{After: client.FromNow}) {
 			if err != nil {
 				return
+			}
+			if event.Job != nil && event.Job.State.Finished() {
+				over.Add(1)
 			}
 			select {
 			case ticks <- struct{}{}:
@@ -108,7 +121,7 @@ func eventTicks(ctx context.Context, c *client.Client) <-chan struct{} {
 			}
 		}
 	}()
-	return ticks
+	return ticks, over
 }
 
 // killDuringCreates creates each server and kills the daemon once meanwhile. A

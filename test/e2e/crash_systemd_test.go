@@ -57,7 +57,7 @@ func (h *crashHost) disturb(t *testing.T, c *client.Client, names []string, comm
 	t.Helper()
 	ctx, stop := context.WithCancel(waitLimit(t, "the servers start"))
 	defer stop()
-	events := eventTicks(ctx, c)
+	events, _ := eventTicks(ctx, c)
 	result, err := c.Actions(ctx, client.ActionStart, names)
 	if err != nil {
 		t.Fatal(err)
@@ -135,26 +135,32 @@ func TestDiskFullWhileJobsRun(t *testing.T) {
 		h := newCrashHost(t, release)
 		h.MustRun(t, "systemctl", "stop", "left4med.service")
 		h.MustRun(t, "mount", "-t", "tmpfs", "-o", "size=1M,mode=0700", "tmpfs", "/var/lib/left4med")
-		h.write(t, "/etc/left4me/left4med.toml", "[start]\nsettle = \"2s\"\n")
+		h.write(t, "/etc/left4me/left4med.toml", "[start]\nsettle = \"3s\"\n")
 		h.MustRun(t, "systemctl", "start", "left4med.service")
 		c := h.api(t)
 		names := numbered("f", 8)
 		h.create(t, c, append([]string{"other"}, names...)...)
 		cursor := h.cursor(t)
-		result, err := c.Actions(t.Context(), client.ActionStart, names)
+		// Half of them are up, and only their end is not stored yet; the others
+		// were only just accepted.
+		early, err := c.Actions(t.Context(), client.ActionStart, names[:4])
 		if err != nil {
 			t.Fatal(err)
 		}
-		// cat ends with "no space left".
-		_ = h.Run(t.Context(), "sh", "-c", "cat /dev/zero >/var/lib/left4med/filler")
-		accepted := append(result.Jobs, h.untilRefused(t, c)...)
-		for _, name := range names { // they run all the same
-			if _, err := h.Await(waitLimit(t, name+" runs"), name, func(s *client.Server) bool {
+		for _, name := range names[:4] {
+			if _, err := h.Await(waitLimit(t, name+" is up"), name, func(s *client.Server) bool {
 				return s != nil && s.ActiveState == "active"
 			}); err != nil {
 				t.Fatal(err)
 			}
 		}
+		late, err := c.Actions(t.Context(), client.ActionStart, names[4:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// cat ends with "no space left".
+		_ = h.Run(t.Context(), "sh", "-c", "cat /dev/zero >/var/lib/left4med/filler")
+		accepted := slices.Concat(early.Jobs, late.Jobs, h.untilRefused(t, c))
 		h.MustRun(t, "rm", "/var/lib/left4med/filler")
 		ends := h.ended(t, c, accepted...)
 		delete(ends, "other")

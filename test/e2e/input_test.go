@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/left4med/left4med/client"
 	"github.com/left4med/left4med/test/machine"
@@ -151,7 +152,7 @@ func inputNamesOnTheCommandLine(t *testing.T, l *lab) {
 			if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "l4d2ctl: ") {
 				t.Errorf("l4d2ctl %q: %+v", args, r)
 			}
-			if strings.ContainsAny(r.Stderr, "\x1b\xff") {
+			if raw(r.Stderr) {
 				t.Errorf("l4d2ctl %q shows the name as it is: %q", args, r.Stderr)
 			}
 		}
@@ -298,7 +299,12 @@ func inputConsole(t *testing.T, l *lab) {
 	same(t, "the line came", true, found)
 	out := l.MustCtl(t, "logs", "good")
 	contains(t, out, want)
-	if strings.ContainsAny(out, "\x1b\x07\xff") {
+	if raw(out) {
 		t.Errorf("l4d2ctl shows it as it is: %q", out)
 	}
+}
+
+// raw says whether a text holds what a terminal would act on or cannot show.
+func raw(text string) bool {
+	return strings.ContainsAny(text, "\x1b\x07") || !utf8.ValidString(text)
 }

@@ -1,0 +1,56 @@
+package orchestrator
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// turns bounds how many units are being started at once. Every start makes mount
+// namespaces, and each of those has to follow the mounts of all the others: a
+// hundred side by side on two cores take two to three times as long as the same
+// hundred a few at a time, and the last ones can run into systemd's start
+// time-out.
+type turns struct {
+	free     chan struct{} // holds a value for each turn taken
+	patience time.Duration
+}
+
+// startPatience is how long a start keeps its turn. A start takes a fraction of
+// a second; one that hangs must not hold up the others until systemd ends it.
+const startPatience = 10 * time.Second
+
+func newTurns(n int, patience time.Duration) *turns {
+	return &turns{free: make(chan struct{}, n), patience: patience}
+}
+
+// startsAtOnce is two for each core, so that one can use the time in which the
+// other waits, and not less than four.
+func startsAtOnce() int { return max(4, 2*runtime.NumCPU()) }
+
+// take waits for a turn, first come, first served, and calls waiting when there
+// is none at once. The function that it returns gives the turn back; it may be
+// called more than once. The error is ctx's cause.
+func (t *turns) take(ctx context.Context, waiting func()) (func(), error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case t.free <- struct{}{}:
+	default:
+		waiting()
+		select {
+		case t.free <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	var once sync.Once
+	back := func() { once.Do(func() { <-t.free }) }
+	early := time.AfterFunc(t.patience, back)
+	return func() {
+		early.Stop()
+		back()
+	}, nil
+}
