@@ -18,7 +18,7 @@ import (
 
 // patience bounds each wait of a test. It only decides when a broken product
 // counts as broken; no test is right or wrong by it.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // lab is a machine with the product and the stand-in on it.
 type lab struct{ *host.Host }

@@ -44,10 +44,34 @@ func (h *Host) Install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.keepBootID(ctx); err != nil {
+		return err
+	}
 	if err := h.InstallDeb(ctx, deb); err != nil {
 		return fmt.Errorf("cannot install the package: %w", err)
 	}
 	return h.InstallGame(ctx)
+}
+
+// keepBootID makes the daemon see the machine's boot id. systemd-nspawn mounts a
+// fresh one over /proc/sys/kernel/random/boot_id, and a unit of systemd 252 with
+// ProtectKernelTunables= looks beneath that: it would see the host's own, the
+// same over all boots of the machine, and journalctl --follow, which shows the
+// present boot alone, nothing at all.
+func (h *Host) keepBootID(ctx context.Context) error {
+	if h.Release() != machine.Bookworm {
+		return nil
+	}
+	const place, id = "/run/boot-id", "/proc/sys/kernel/random/boot_id"
+	for path, text := range map[string]string{
+		"/etc/tmpfiles.d/boot-id.conf":                        "C " + place + " - - - - " + id + "\n",
+		"/etc/systemd/system/left4med.service.d/boot-id.conf": "[Service]\nBindReadOnlyPaths=" + place + ":" + id + "\n",
+	} {
+		if err := h.WriteFile(ctx, path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return h.Run(ctx, "systemd-tmpfiles", "--create", "/etc/tmpfiles.d/boot-id.conf")
 }
 
 // Package is the path of the package under test: LEFT4MED_DEB, as the Makefile
