@@ -19,6 +19,9 @@ const (
 	ByEach     = "systemctl enable --now, one by one"
 )
 
+// settled is how long systemd must say nothing before and after a round.
+const settled = 500 * time.Millisecond
+
 // Batch is one round of starting many servers that were stopped and disabled.
 type Batch struct {
 	Way      string        `json:"way"`
@@ -76,7 +79,7 @@ func (b *batcher) round(way string) (Batch, error) {
 	if err := b.run("systemctl", daemon, "left4med.socket", "left4med.service"); err != nil {
 		return Batch{}, err
 	}
-	b.bare.quiet(time.Second)
+	b.bare.quiet(settled)
 
 	watch := newActive(b.units)
 	b.bare.follow(watch.signal)
@@ -91,7 +94,7 @@ func (b *batcher) round(way string) (Batch, error) {
 	if err != nil {
 		return Batch{}, err
 	}
-	b.bare.quiet(time.Second) // a reload may come last
+	b.bare.quiet(settled) // a reload may come last
 	return Batch{
 		Way: way, Active: active.Sub(begin), Returned: returned.Sub(begin),
 		Reloads: b.bare.reloaded() - reloads,

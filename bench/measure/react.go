@@ -260,10 +260,11 @@ func (r *reactor) await(who string, s *sighting) error {
 	}
 }
 
-// bringBack starts the server again and waits until all is calm. Its start
-// counter is reset: systemd allows five starts a minute.
+// bringBack starts the server again and waits until all is calm. It asks for a
+// restart: a start would wait for the end of RestartSec= after a kill. The
+// start counter is reset, since systemd allows five starts a minute.
 func (r *reactor) bringBack(name, unit string) error {
-	if err := r.calls.call(managerPath, manager+".StartUnit", nil, unit, "replace"); err != nil {
+	if err := r.calls.call(managerPath, manager+".RestartUnit", nil, unit, "replace"); err != nil {
 		return fmt.Errorf("cannot start %s again: %w", unit, err)
 	}
 	deadline := time.Now().Add(reactWithin)

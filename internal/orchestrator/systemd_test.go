@@ -99,7 +99,7 @@ func newBench(t *testing.T, m *machine.Machine, socket, db string) *bench {
 
 type noLogs struct{}
 
-func (noLogs) Tail(context.Context, string, int) ([]string, error) { return nil, nil }
+func (noLogs) Tail(context.Context, string, int, time.Time) ([]string, error) { return nil, nil }
 
 // root asks for everything.
 func root() server.Requester { return server.Requester{Via: server.ViaHTTP} }

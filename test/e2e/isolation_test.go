@@ -1,146 +1,125 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/left4med/left4med/client"
 	"github.com/left4med/left4med/test/host"
 	"github.com/left4med/left4med/test/machine"
 )
 
-// TestIsolation looks at the host with a game's eyes, and with those of users
-// who may less than root.
+// TestIsolation tries from inside a running game, and as users of the host, what
+// they must not be able to do.
 func TestIsolation(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
-		l.running(t, "game", "other")
-		t.Run("Game", func(t *testing.T) { isolationGame(t, l) })
-		t.Run("Door", func(t *testing.T) { isolationDoor(t, l) })
-		t.Run("Users", func(t *testing.T) { isolationUsers(t, l) })
+		l.running(t, "a", "b")
+		l.shell(t, "mkdir /var/lib/left4me/overlays/other; echo x >/var/lib/left4me/overlays/other/file")
+		t.Run("Game", func(t *testing.T) { gameIsAlone(t, l) })
+		t.Run("Rights", func(t *testing.T) { gameHasNoRights(t, l) })
+		t.Run("Doors", func(t *testing.T) { doorsAreKept(t, l) })
 	})
 }
 
-// isolationGame tries what a game must not be able to do. Each line is a name
-// and a shell command that fails where the game is shut in.
-func isolationGame(t *testing.T, l *lab) {
-	l.keep(t, "game", "mine") // it may write its own tree
-	other := l.shown(t, "other")
-	tries := []struct{ what, command string }{
-		{"see the control socket", "ls -d /run/left4med /run/left4med/left4med.sock"},
-		{"see systemd's socket", "ls -d /run/systemd/private"},
-		{"see the bus", "ls -d /run/dbus/system_bus_socket"},
-		{"look into the other's tree", "ls " + merged("other")},
-		{"look into the other's upper layer", "ls /var/lib/left4me/runtime/other/upper"},
-		{"look into the other's settings", "ls /var/lib/left4me/instances/other"},
-		{"read the other's settings", "cat /var/lib/left4me/instances/other/instance.env"},
-		{"look into its own settings", "ls /var/lib/left4me/instances/game"},
-		{"change its upper layer from below", "touch /var/lib/left4me/runtime/game/upper/x"},
-		{"look into the overlays", "ls /var/lib/left4me/overlays"},
-		{"see the database", "ls /var/lib/left4med/state.db"},
-		{"see the other's process", fmt.Sprintf("ls /proc/%d", other.MainPID)},
-		{"enter the other's root", fmt.Sprintf("ls /proc/%d/root/", other.MainPID)},
-		{"kill the other", fmt.Sprintf("kill -0 %d", other.MainPID)},
-		{"kill PID 1", "kill -0 1"},
-		{"write to /etc", "touch /etc/x"},
-		{"write to /usr", "touch /usr/x"},
-		{"write to the installation", "touch /var/lib/left4me/installation/x"},
-		{"write beside its tree", "touch /var/lib/left4me/x"},
-		{"make a device", "mknod x b 7 0"},
-		{"see homes", "ls /root"},
-		{"write to cgroups", "touch /sys/fs/cgroup/x"},
-		{"set a kernel variable", "echo x >/proc/sys/kernel/hostname"},
-		{"mount", "mount -t tmpfs tmpfs /tmp"},
-	}
-	for _, try := range tries {
-		if out, err := l.tryAsGame(t, "game", try.command); err == nil {
-			t.Errorf("a game can %s:\n%s", try.what, out)
+// gameIsAlone runs one attempt after the other as game a. Each must fail.
+func gameIsAlone(t *testing.T, l *lab) {
+	b := l.shown(t, "b").MainPID
+	for what, script := range map[string]string{
+		"read its neighbour's tree":     "ls /var/lib/left4me/runtime/b/merged/left4dead2",
+		"read its neighbour's layer":    "ls /var/lib/left4me/runtime/b/upper",
+		"write into its neighbour":      "touch /var/lib/left4me/runtime/b/merged/x",
+		"list the servers":              "ls /var/lib/left4me/runtime",
+		"read settings, also its own":   "cat /var/lib/left4me/instances/a/settings.json",
+		"read its neighbour's settings": "cat /var/lib/left4me/instances/b/instance.env",
+		"read an overlay not its own":   "cat /var/lib/left4me/overlays/other/file",
+		"write into the installation":   "touch /var/lib/left4me/installation/x",
+		"read the database":             "cat /var/lib/left4med/state.db",
+		"write elsewhere":               "touch /var/lib/x || touch /etc/x || touch /run/x",
+		"see left4med's socket":         "ls " + host.Socket,
+		"see systemd's socket":          "ls /run/systemd/private",
+		"see the bus":                   "ls /run/dbus/system_bus_socket",
+		"signal its neighbour":          fmt.Sprintf("kill -0 %d", b),
+		"see its neighbour's process":   fmt.Sprintf("cat /proc/%d/environ", b),
+		"change a kernel setting":       "echo 1 >/proc/sys/kernel/sysrq",
+		"move itself to another cgroup": "echo $$ >/sys/fs/cgroup/cgroup.procs",
+	} {
+		if out, err := l.tryAsGame(t, "a", script); err == nil {
+			t.Errorf("a game can %s:\n%s", what, out)
+		} else if failed := new(machine.CommandError); !errors.As(err, &failed) || failed.ExitCode <= 0 {
+			t.Errorf("the attempt to %s did not run: %v", what, err)
 		}
 	}
-	// The unit's own sandbox, as the kernel sees the real process.
-	status := l.MustRun(t, "cat", fmt.Sprintf("/proc/%d/status", l.shown(t, "game").MainPID))
-	var kernel []string
-	for line := range strings.Lines(status) {
+	l.asGame(t, "a", "touch /var/lib/left4me/runtime/a/merged/left4dead2/addons/mine && cat /etc/resolv.conf >/dev/null || test ! -e /etc/resolv.conf")
+}
+
+// gameHasNoRights looks at the real process with the kernel's eyes.
+func gameHasNoRights(t *testing.T, l *lab) {
+	var rights []string
+	for line := range strings.Lines(l.MustRun(t, "cat", fmt.Sprintf("/proc/%d/status", l.shown(t, "a").MainPID))) {
 		switch key, value, _ := strings.Cut(line, ":"); key {
 		case "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp":
-			kernel = append(kernel, key+" "+strings.TrimSpace(value))
+			rights = append(rights, key+" "+strings.TrimSpace(value))
 		}
 	}
 	const none = " 0000000000000000"
 	same(t, "the game's rights", []string{
 		"CapInh" + none, "CapPrm" + none, "CapEff" + none, "CapBnd" + none, "CapAmb" + none, "NoNewPrivs 1", "Seccomp 2",
-	}, kernel)
+	}, rights)
 }
 
-// curl asks for a path on the socket as a user, and returns the whole answer.
-func (l *lab) curl(t *testing.T, user machine.User, method, path string) string {
-	t.Helper()
-	out, err := l.as(t.Context(), user, "curl", "--silent", "--show-error", "--include", "--unix-socket", host.Socket,
-		"--request", method, "http://left4med"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// isolationDoor connects with uids of games: they are refused at the door, for
-// whatever they ask, in whatever group they are.
-func isolationDoor(t *testing.T, l *lab) {
-	nobody, err := l.LookupUser(t.Context(), "nobody")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gid := number(t, strings.TrimSpace(l.shell(t, "getent group left4med-operators | cut -d: -f3")))
-	uid := number(t, strings.TrimSpace(l.shell(t, fmt.Sprintf("awk '/^Uid:/ {print $2}' /proc/%d/status", l.shown(t, "game").MainPID))))
-	for _, user := range []machine.User{
-		{Name: "game", UID: int(uid), GID: int(uid), Home: "/"},
-		{Name: "game", UID: int(uid), GID: int(uid), Groups: []int{int(gid)}, Home: "/"},
-		{Name: "first", UID: 61184, GID: 61184, Home: "/"},
-		{Name: "last", UID: 65519, GID: 65519, Home: "/"},
-	} {
-		for _, request := range [][2]string{{"GET", "/v1/servers"}, {"GET", "/v1/health"}, {"POST", "/v1/servers/other/stop"}} {
-			answer := l.curl(t, user, request[0], request[1])
-			if !strings.HasPrefix(answer, "HTTP/1.1 403 ") || !strings.Contains(answer, `"code":"not-authorized"`) {
-				t.Errorf("uid %d, %v: %s", user.UID, request, answer)
-			}
-		}
-	}
-	if answer := l.curl(t, nobody, "GET", "/v1/servers"); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
-		t.Errorf("nobody may not list: %s", answer)
-	}
-}
-
-// isolationUsers tries a stranger, who may see bare states, and an operator.
-func isolationUsers(t *testing.T, l *lab) {
-	l.shell(t, "useradd --create-home kim; useradd --create-home --groups left4med-operators op")
-	as := func(user string, args ...string) host.Result {
-		t.Helper()
-		who, err := l.LookupUser(t.Context(), user)
+// doorsAreKept asks left4med as users of the host.
+func doorsAreKept(t *testing.T, l *lab) {
+	l.shell(t, "useradd --create-home someone; useradd --create-home --groups left4med-operators op")
+	user := func(name string) machine.User {
+		u, err := l.LookupUser(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return result(t, l.CommandAs(t.Context(), who, "l4d2ctl", args...))
+		return u
 	}
-	run := l.shown(t, "game")
-	list := as("kim", "list")
-	same(t, "a stranger's list", 0, list.Code)
-	contains(t, list.Stdout, "game\trunning\trunning\tnone\t-\t-\t")
-	if strings.Contains(list.Stdout, "27000") || strings.Contains(as("kim", "show", "game", "--json").Stdout, "27000") {
-		t.Error("a stranger sees settings")
+	exit := func(u machine.User, name string, args ...string) (int, string) {
+		out, err := l.as(t.Context(), u, name, args...)
+		if failed := new(machine.CommandError); errors.As(err, &failed) {
+			return failed.ExitCode, failed.Stdout + failed.Stderr
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		return 0, out
 	}
-	for _, args := range [][]string{
-		{"start", "game"}, {"stop", "game"}, {"stop", "--all"}, {"start", "--restart", "game"}, {"delete", "--yes", "game"},
-		{"initialize", "mine"}, {"initialize", "game", "--map", "x"}, {"logs", "game"}, {"jobs"}, {"jobs", "--cancel", "1"},
-	} {
-		r := as("kim", args...)
-		same(t, fmt.Sprintf("a stranger's %q", args), 4, r.Code)
-		contains(t, r.Stderr, "kim", "left4med-operators")
-	}
-	same(t, "the run", run, l.shown(t, "game"))
 
-	same(t, "an operator's initialize", 0, as("op", "initialize", "theirs").Code)
-	same(t, "an operator's start", 0, as("op", "start", "theirs").Code)
-	contains(t, as("op", "list").Stdout, "theirs\trunning\trunning\tnone\t27002\tc1m1_hotel\t")
-	contains(t, as("op", "jobs").Stdout, "\top\t")
-	same(t, "an operator's delete", 0, as("op", "delete", "--yes", "theirs").Code)
+	someone := user("someone")
+	if code, out := exit(someone, "l4d2ctl", "list"); code != 0 || !strings.Contains(out, "running") {
+		t.Errorf("a user cannot see the bare states: %d\n%s", code, out)
+	}
+	if code, out := exit(someone, "l4d2ctl", "list", "--json"); code != 0 || strings.Contains(out, "hostname") {
+		t.Errorf("a user sees settings: %d\n%s", code, out)
+	}
+	for _, args := range [][]string{{"stop", "a"}, {"delete", "--yes", "a"}, {"logs", "a"}, {"jobs"}, {"initialize", "c"}} {
+		if code, out := exit(someone, "l4d2ctl", args...); code != 4 || !strings.Contains(out, "left4med-operators") {
+			t.Errorf("l4d2ctl %s as a user: exit %d, want 4 and the group to be in\n%s", args, code, out)
+		}
+	}
+	same(t, "a after the attempts", moment{client.DesiredRunning, client.StateRunning, client.DriftNone}, momentOf(l.server(t, "a")))
+
+	if code, out := exit(user("op"), "l4d2ctl", "start", "--restart", "a"); code != 0 {
+		t.Errorf("an operator cannot restart: %d\n%s", code, out)
+	}
+
+	// A game's uid is refused, also with the operators' group.
+	uid, err := strconv.Atoi(strings.TrimSpace(l.asGame(t, "a", "id -u")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, uid := range []int{uid, 61184, 65519} { // the ends of systemd's range
+		game := machine.User{Name: "game", UID: uid, GID: uid, Groups: user("op").Groups, Home: "/"}
+		code, out := exit(game, "curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--unix-socket", host.Socket, "http://x/v1/servers")
+		if code != 0 || out != "403" {
+			t.Errorf("a game's uid %d got %q (exit %d), want 403", uid, out, code)
+		}
+	}
 }
