@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -28,23 +27,29 @@ func TestBrokenHost(t *testing.T) {
 			{"UnreadableInstance", brokenUnreadableInstance},
 			{"MissingInstance", brokenMissingInstance},
 			{"FullDisk", brokenFullDisk},
+			{"FullState", brokenFullState},
 			{"ReadOnlyState", brokenReadOnlyState},
 			{"NewerDatabase", brokenNewerDatabase},
 			{"Settings", brokenSettings},
-			// The last two: no server runs.
 			{"NoTemplate", brokenNoTemplate},
 			{"MaskedTemplate", brokenMaskedTemplate},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				run := l.agree(t, "runs").InvocationID
 				c.test(t, l)
-				if momentOf(l.server(t, "runs")) != down {
-					l.await(t, "runs", "running as before", func(s *client.Server) bool { return momentOf(s) == up && s.InvocationID == run })
-				}
+				l.await(t, "runs", "running as before", func(s *client.Server) bool { return momentOf(s) == up && s.InvocationID == run })
 				l.await(t, "still", "stopped as before", func(s *client.Server) bool { return momentOf(s) == down })
 			})
 		}
 	})
+}
+
+// resync makes left4med look at the files now; nobody tells it of them.
+func (l *lab) resync(t *testing.T) {
+	t.Helper()
+	if err := l.api(t).Resync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // doctor runs l4d2ctl doctor and wants it to say these things.
@@ -74,7 +79,6 @@ func (l *lab) jobFails(t *testing.T, name string, code client.Code, says ...stri
 const template = "left4me-server@.service"
 
 func brokenNoTemplate(t *testing.T, l *lab) {
-	l.MustCtl(t, "stop", "runs")
 	path := strings.TrimSpace(l.systemctl(t, "show", "--property=FragmentPath", "--value", unit("runs")))
 	l.MustRun(t, "mv", path, "/root/"+template)
 	l.systemctl(t, "daemon-reload")
@@ -84,7 +88,7 @@ func brokenNoTemplate(t *testing.T, l *lab) {
 	l.MustRun(t, "mv", "/root/"+template, path)
 	l.systemctl(t, "daemon-reload")
 	l.awaitMoment(t, "still", down)
-	l.awaitMoment(t, "runs", down)
+	l.awaitMoment(t, "runs", up)
 	l.healthy(t)
 }
 
@@ -95,7 +99,7 @@ func brokenMaskedTemplate(t *testing.T, l *lab) {
 	l.doctor(t, 1, "systemctl unmask "+template)
 	l.systemctl(t, "unmask", template)
 	l.awaitMoment(t, "still", down)
-	l.awaitMoment(t, "runs", down)
+	l.awaitMoment(t, "runs", up)
 	l.healthy(t)
 }
 
@@ -122,6 +126,7 @@ func brokenForeignInstance(t *testing.T, l *lab) {
 	l.MustRun(t, "chown", "-R", "left4me", still)
 	l.jobFails(t, "still", client.CodeInstanceFiles, still, "chown -R 0 "+still)
 	l.MustRun(t, "chown", "-R", "root", still)
+	l.resync(t)
 }
 
 // brokenUnreadableInstance has a directory that a root without capabilities may
@@ -130,6 +135,7 @@ func brokenUnreadableInstance(t *testing.T, l *lab) {
 	l.MustRun(t, "chmod", "000", still)
 	l.jobFails(t, "still", client.CodeInstanceFiles, still)
 	l.MustRun(t, "chmod", "700", still)
+	l.resync(t)
 	l.write(t, still+"/settings.json", "{")
 	l.jobFails(t, "still", client.CodeInstanceFiles, still+"/settings.json", "`l4d2ctl initialize still`")
 	l.MustCtl(t, "initialize", "still") // the cure that was named
@@ -139,15 +145,11 @@ func brokenUnreadableInstance(t *testing.T, l *lab) {
 
 func brokenMissingInstance(t *testing.T, l *lab) {
 	l.MustRun(t, "mv", still, "/root/still")
-	if err := l.api(t).Resync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l.resync(t)
 	l.awaitMoment(t, "still", moment{client.DesiredStopped, client.StateStopped, client.DriftMissing})
 	l.jobFails(t, "still", client.CodeInstanceFiles, still, "restore it")
 	l.MustRun(t, "mv", "/root/still", still)
-	if err := l.api(t).Resync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l.resync(t)
 	l.awaitMoment(t, "still", down)
 }
 
@@ -168,7 +170,7 @@ func brokenFullDisk(t *testing.T, l *lab) {
 	_, err := l.api(t).Server(t.Context(), "late")
 	refused(t, err, refusal{http.StatusNotFound, client.CodeServerNotFound, ""})
 	_, err = l.api(t).Change(t.Context(), "still", client.ConfigPatch{Hostname: new("other")})
-	refused(t, err, refusal{http.StatusInsufficientStorage, client.CodeStorage, ""}, "no space left")
+	refused(t, err, refusal{http.StatusServiceUnavailable, client.CodeStorage, ""}, "no space left")
 	same(t, "its settings", "still", l.server(t, "still").Config.Hostname)
 	// Stopping and starting need no space.
 	l.MustCtl(t, "start", "still")
@@ -178,27 +180,64 @@ func brokenFullDisk(t *testing.T, l *lab) {
 	l.MustCtl(t, "delete", "--yes", "late")
 }
 
-// brokenReadOnlyState has a database that cannot be written: nothing may begin
-// that would be forgotten.
-func brokenReadOnlyState(t *testing.T, l *lab) {
-	const state = "/var/lib/left4med"
-	pid := strings.TrimSpace(l.systemctl(t, "show", "--property=MainPID", "--value", "left4med.service"))
-	l.MustRun(t, "nsenter", "--target", pid, "--mount", "mount", "-o", "remount,bind,ro", state)
-	before := l.traces(t)
-	_, err := l.api(t).Start(t.Context(), "still")
-	e := refused(t, err, refusal{http.StatusInsufficientStorage, client.CodeStorage, ""}, state)
-	t.Logf("a start without a database: %s", e)
-	_, err = l.api(t).Create(t.Context(), "late", client.ConfigPatch{})
-	refused(t, err, refusal{http.StatusInsufficientStorage, client.CodeStorage, ""}, state)
-	same(t, "what is on the host", before, l.traces(t))
-	// The truth goes on, and doctor says what is wrong.
-	l.systemctl(t, "start", unit("still"))
-	l.awaitMoment(t, "still", moment{client.DesiredStopped, client.StateRunning, client.DriftNotEnabled})
-	l.doctor(t, 1, state)
-	l.systemctl(t, "stop", unit("still"))
-	l.MustRun(t, "nsenter", "--target", pid, "--mount", "mount", "-o", "remount,bind,rw", state)
-	l.awaitMoment(t, "still", down)
+const state = "/var/lib/left4med"
+
+// onDisk runs a test while the database is on a small disk of its own.
+func onDisk(t *testing.T, l *lab, test func()) {
+	l.systemctl(t, "stop", "left4med.service")
+	l.shell(t, `cp -a `+state+` /root/state; mount -t tmpfs -o size=8m,mode=700 tmpfs `+state+`; cp -a /root/state/. `+state+`/`)
+	test()
+	l.systemctl(t, "stop", "left4med.service")
+	l.shell(t, `rm -r /root/state; cp -a `+state+` /root/state; umount `+state+`; rm -f `+state+`/*; cp -a /root/state/. `+state+`/; rm -r /root/state`)
+	l.systemctl(t, "start", "left4med.service")
 	l.healthy(t)
+}
+
+// brokenFullState has a database that cannot grow: nothing may begin that would
+// be forgotten, and the truth goes on.
+func brokenFullState(t *testing.T, l *lab) {
+	onDisk(t, l, func() {
+		l.systemctl(t, "start", "left4med.service")
+		before := l.traces(t)
+		l.shell(t, "dd if=/dev/zero of="+state+"/filler bs=4k 2>/dev/null || true")
+		_, err := l.api(t).Start(t.Context(), "still")
+		refused(t, err, refusal{http.StatusServiceUnavailable, client.CodeStorage, ""}, state, "df -h")
+		_, err = l.api(t).Create(t.Context(), "late", client.ConfigPatch{})
+		refused(t, err, refusal{http.StatusServiceUnavailable, client.CodeStorage, ""}, state)
+		same(t, "what is on the host", before, l.traces(t))
+		l.systemctl(t, "start", unit("still"))
+		l.awaitMoment(t, "still", moment{client.DesiredStopped, client.StateRunning, client.DriftNotEnabled})
+		l.systemctl(t, "stop", unit("still"))
+		l.awaitMoment(t, "still", down)
+		l.MustRun(t, "rm", state+"/filler")
+		l.MustCtl(t, "start", "still")
+		l.MustCtl(t, "stop", "still")
+	})
+}
+
+// brokenReadOnlyState has one that cannot be written at all.
+func brokenReadOnlyState(t *testing.T, l *lab) {
+	onDisk(t, l, func() {
+		l.MustRun(t, "mount", "-o", "remount,ro", state)
+		said := l.startFails(t)
+		contains(t, said, state, "read-only")
+		l.MustRun(t, "mount", "-o", "remount,rw", state)
+	})
+}
+
+// startFails starts a daemon that cannot start, and returns what it said.
+func (l *lab) startFails(t *testing.T) string {
+	t.Helper()
+	since := strings.TrimSpace(l.MustRun(t, "date", "+%s.%N"))
+	if l.Run(t.Context(), "systemctl", "start", "left4med.service") == nil {
+		t.Error("the daemon starts")
+	}
+	l.systemctl(t, "stop", "left4med.service") // systemd would try again and again
+	said, err := l.Journal(t.Context(), "--unit=left4med.service", "--output=cat", "--since=@"+since)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
 }
 
 // brokenNewerDatabase is a downgrade: the daemon must not touch what it does not
@@ -210,21 +249,8 @@ func brokenNewerDatabase(t *testing.T, l *lab) {
 	// SQLite keeps user_version in the header, four bytes from the 60th on.
 	l.shell(t, `printf '\000\000\003\347' | dd of=`+db+` bs=1 seek=60 conv=notrunc status=none`)
 	sum := l.MustRun(t, "sha256sum", db)
-	if l.Run(t.Context(), "systemctl", "start", "left4med.service") == nil {
-		t.Error("the daemon starts with a database of a newer version")
-	}
+	contains(t, l.startFails(t), db, "999", "newer")
 	same(t, "the database", sum, l.MustRun(t, "sha256sum", db))
-	journal, err := l.Journal(t.Context(), "--unit=left4med.service", "--output=cat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	contains(t, journal, db, "999", "newer")
-	r := l.ctl(t, "--timeout", "10s", "doctor")
-	if r.Code == 0 {
-		t.Errorf("doctor finds nothing wrong:\n%s", r.Stdout)
-	}
-	contains(t, r.Stdout+r.Stderr, "left4med")
-	l.systemctl(t, "stop", "left4med.service")
 	l.MustRun(t, "cp", "-a", "/root/state.db", db)
 	l.systemctl(t, "start", "left4med.service")
 	l.healthy(t)
@@ -239,17 +265,8 @@ func brokenSettings(t *testing.T, l *lab) {
 	} {
 		l.systemctl(t, "stop", "left4med.service")
 		l.write(t, "/etc/left4me/left4med.toml", c.text)
-		since := strings.TrimSpace(l.MustRun(t, "date", "+%s.%N"))
-		if l.Run(t.Context(), "systemctl", "start", "left4med.service") == nil {
-			t.Errorf("the daemon starts with %q", c.text)
-		}
-		journal, err := l.Journal(t.Context(), "--unit=left4med.service", "--output=cat", fmt.Sprintf("--since=@%s", since))
-		if err != nil {
-			t.Fatal(err)
-		}
-		contains(t, journal, c.says, "/etc/left4me/left4med.toml")
+		contains(t, l.startFails(t), c.says, "/etc/left4me/left4med.toml")
 	}
-	l.systemctl(t, "stop", "left4med.service")
 	l.configure(t, "[start]\nsettle = \"300ms\"\n")
 	l.healthy(t)
 }

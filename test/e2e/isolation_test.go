@@ -21,6 +21,7 @@ func TestIsolation(t *testing.T) {
 		l.running(t, "a", "b")
 		l.shell(t, "mkdir /var/lib/left4me/overlays/other; echo x >/var/lib/left4me/overlays/other/file")
 		t.Run("Game", func(t *testing.T) { gameIsAlone(t, l) })
+		t.Run("Rights", func(t *testing.T) { gameHasNoRights(t, l) })
 		t.Run("Doors", func(t *testing.T) { doorsAreKept(t, l) })
 	})
 }
@@ -54,6 +55,21 @@ func gameIsAlone(t *testing.T, l *lab) {
 		}
 	}
 	l.asGame(t, "a", "touch /var/lib/left4me/runtime/a/merged/left4dead2/addons/mine && cat /etc/resolv.conf >/dev/null || test ! -e /etc/resolv.conf")
+}
+
+// gameHasNoRights looks at the real process with the kernel's eyes.
+func gameHasNoRights(t *testing.T, l *lab) {
+	var rights []string
+	for line := range strings.Lines(l.MustRun(t, "cat", fmt.Sprintf("/proc/%d/status", l.shown(t, "a").MainPID))) {
+		switch key, value, _ := strings.Cut(line, ":"); key {
+		case "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp":
+			rights = append(rights, key+" "+strings.TrimSpace(value))
+		}
+	}
+	const none = " 0000000000000000"
+	same(t, "the game's rights", []string{
+		"CapInh" + none, "CapPrm" + none, "CapEff" + none, "CapBnd" + none, "CapAmb" + none, "NoNewPrivs 1", "Seccomp 2",
+	}, rights)
 }
 
 // doorsAreKept asks left4med as users of the host.
@@ -99,9 +115,11 @@ func doorsAreKept(t *testing.T, l *lab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	game := machine.User{Name: "game", UID: uid, GID: uid, Groups: user("op").Groups, Home: "/"}
-	code, out := exit(game, "curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--unix-socket", host.Socket, "http://x/v1/servers")
-	if code != 0 || out != "403" {
-		t.Errorf("a game's uid got %q (exit %d), want 403", out, code)
+	for _, uid := range []int{uid, 61184, 65519} { // the ends of systemd's range
+		game := machine.User{Name: "game", UID: uid, GID: uid, Groups: user("op").Groups, Home: "/"}
+		code, out := exit(game, "curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--unix-socket", host.Socket, "http://x/v1/servers")
+		if code != 0 || out != "403" {
+			t.Errorf("a game's uid %d got %q (exit %d), want 403", uid, out, code)
+		}
 	}
 }

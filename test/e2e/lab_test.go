@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -242,11 +243,20 @@ func (l *lab) agree(t *testing.T, name string) *client.Server {
 // ctl runs l4d2ctl as root and says how it ended.
 func (l *lab) ctl(t *testing.T, args ...string) host.Result {
 	t.Helper()
-	r, err := l.Ctl(t.Context(), args...)
-	if err != nil {
+	return result(t, l.Command(t.Context(), "l4d2ctl", args...))
+}
+
+// result runs a command and says how it ended.
+func result(t *testing.T, cmd *exec.Cmd) host.Result {
+	t.Helper()
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := machine.Output(cmd)
+	var failed *machine.CommandError
+	if err != nil && (!errors.As(err, &failed) || failed.ExitCode < 0) {
 		t.Fatal(err)
 	}
-	return r
+	return host.Result{Code: cmd.ProcessState.ExitCode(), Stdout: out, Stderr: stderr.String()}
 }
 
 // ended waits for the end of a job.

@@ -124,9 +124,7 @@ func truthLinks(t *testing.T, l *lab) {
 
 	// A link below /run does not survive a reboot, so it is no intent.
 	l.systemctl(t, "enable", "--runtime", unit("links"))
-	if err := l.api(t).Resync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l.resync(t)
 	same(t, "enabled for this boot only", client.DesiredStopped, l.server(t, "links").Desired)
 	l.systemctl(t, "disable", "--runtime", unit("links"))
 }
