@@ -13,6 +13,7 @@ import (
 // says what is wrong and what cures it, does nothing half, and goes on once it
 // is cured.
 func TestBrokenHost(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		l.running(t, "runs")

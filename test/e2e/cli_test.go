@@ -16,6 +16,7 @@ import (
 
 // TestCLI uses l4d2ctl as its users do.
 func TestCLI(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		for _, c := range []struct {

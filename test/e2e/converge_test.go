@@ -11,6 +11,7 @@ import (
 // hand: afterwards a start means enabled and running, a stop disabled and
 // stopped.
 func TestConvergence(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		c := l.api(t)

@@ -56,6 +56,7 @@ const outsideList = `find /etc /usr/lib/systemd /root /home -xdev \( -type d -pr
 
 // TestDelete removes servers and looks for what is left.
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		l.running(t, "stays") // a neighbour, which nothing may happen to

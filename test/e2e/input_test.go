@@ -29,6 +29,7 @@ const canary = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=mu
 
 // TestBadInput sends what must be refused, and looks that nothing came of it.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		l.write(t, "/etc/systemd/system/canary.service", canary)

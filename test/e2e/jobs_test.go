@@ -35,6 +35,7 @@ func endingOf(job *client.Job) ending {
 
 // TestJobs asks for work and looks at how it ends.
 func TestJobs(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		for _, c := range []struct {

@@ -68,6 +68,7 @@ func (l *lab) kept(t *testing.T, names ...string) map[string]string {
 // TestReboot is the product's main promise: the host itself brings back exactly
 // the servers that should run, with nothing of ours running.
 func TestReboot(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		l.create(t, "a", "b", "c", "d")

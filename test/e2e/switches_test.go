@@ -10,6 +10,7 @@ import (
 
 // TestSwitches switches parts of the daemon off, and the daemon off and on.
 func TestSwitches(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		l.running(t, "a", "b")

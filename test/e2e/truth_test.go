@@ -16,6 +16,7 @@ const quick = "[Service]\nRestartSec=100ms\n"
 // TestTruth changes servers behind left4med's back. Each time the API must say
 // what systemctl says, and no event may ever have called a restart a loss.
 func TestTruth(t *testing.T) {
+	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		for _, c := range []struct {
