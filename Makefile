@@ -69,7 +69,7 @@ test-unit: deps-build base ## Tests of the packages, with the race detector, as 
 
 .PHONY: test-e2e
 test-e2e: deb base ## Tests on real Debian machines, as root
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -p 1 -parallel 2 -timeout 14m $(E2E)
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -p 1 -parallel 2 -timeout 25m $(E2E)
 
 .PHONY: lint
 lint: need-go deps-build ## gofmt, go vet, staticcheck

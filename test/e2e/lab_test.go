@@ -29,7 +29,7 @@ type lab struct{ *host.Host }
 func newLab(t *testing.T, release machine.Release) *lab {
 	t.Helper()
 	l := &lab{host.New(t, release)}
-	l.configure(t, "[start]\nsettle = \"300ms\"\n")
+	l.configure(t, "[start]\nsettle = \"1s\"\n")
 	return l
 }
 
