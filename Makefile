@@ -85,7 +85,7 @@ demo: deb deps-machine ## The main job, to watch, on a throw-away Debian, as roo
 
 .PHONY: bench
 bench: deb base ## Measurements against what left4med replaces, as root
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -timeout 30m -run '^$$' -bench . ./bench
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -timeout 60m -run '^$$' -bench . ./bench
 
 .PHONY: base
 base: need-go deps-machine ## The trees that test machines stand on, cached outside the repository

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -104,11 +105,20 @@ func probe[T any](t testing.TB, g *ground, names []string, args ...string) T {
 }
 
 // measureRelease measures all on one machine: first with all servers running,
-// then with all stopped the start of some of them.
-func measureRelease(t testing.TB, release machine.Release, s size) *report {
+// then with all stopped the start of some of them. It prints what was measured
+// and fails the test where a limit is exceeded.
+func measureRelease(t testing.TB, release machine.Release, s size) {
 	t.Helper()
 	g := newGround(t, release, max(s.servers, s.batch))
 	r := &report{Release: release, Systemd: release.Systemd()}
+	defer func() { // also what there is when the rest fails
+		if err := r.print(os.Stdout); err != nil {
+			t.Error(err)
+		}
+		for _, over := range r.exceeded() {
+			t.Error(over)
+		}
+	}()
 	running := g.names[:s.servers]
 	g.ctl(t, "start", running)
 	if s.idle > 0 {
@@ -125,5 +135,4 @@ func measureRelease(t testing.TB, release machine.Release, s size) *report {
 			t.Errorf("%s: one l4d2ctl start of %d servers made systemd reload %d times instead of once", release, s.batch, b.Reloads)
 		}
 	}
-	return r
 }
