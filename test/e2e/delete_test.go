@@ -21,10 +21,13 @@ func (l *lab) traces(t *testing.T) traces {
 	lines := func(script string) []string {
 		var found []string
 		for line := range strings.Lines(l.shell(t, script)) {
-			found = append(found, strings.TrimSpace(line))
+			found = append(found, strings.Join(strings.Fields(line), " "))
 		}
 		return found
 	}
+	// A server that was stopped leaves its overlay to systemd, which may still be
+	// at it; asking for the same waits for that.
+	l.shell(t, `units=$(systemctl list-jobs --full --plain --no-legend | awk '$2 ~ /^left4me-/ && $3 == "stop" {print $2}'); [ -z "$units" ] || systemctl stop $units`)
 	return traces{
 		Files: lines(`find /var/lib/left4me -path /var/lib/left4me/installation -prune -o -printf '%p %y %m %U:%G %l\n' | sort`),
 		// --all shows what systemd holds, also what is inactive.
