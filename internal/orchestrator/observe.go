@@ -272,7 +272,11 @@ func (o *Orchestrator) watchStaleness(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			o.markStale(now.Add(-limit))
+			// Without a resync nobody looks again, and signals come only when
+			// something changes: then silence is stale only while there is no link.
+			if o.Settings.ResyncEnabled || !o.connection().connected {
+				o.markStale(now.Add(-limit))
+			}
 		}
 	}
 }
