@@ -31,11 +31,10 @@ func BenchmarkRelease(b *testing.B) {
 // TestRatios measures a little of the same, to notice a regression.
 //
 // A dozen runs on a machine that other tests share may have a median that is
-// off: the limit of observations is half as much again. What is saved by
-// starting servers together grows with their number, since it is reloads, which
-// cost more the more units there are: few servers cannot reach a fifth. For them
-// one call of systemctl with all names is the yardstick, which has one reload,
-// too.
+// off: the limit of observations is half as much again. How much is saved by
+// starting servers together depends on their number and on what else the machine
+// does, so one call of systemctl with all names is a yardstick too. The limits
+// were chosen, not measured.
 func TestRatios(t *testing.T) {
 	for _, release := range machine.Releases() {
 		t.Run(string(release), func(t *testing.T) {

@@ -7,11 +7,9 @@ import (
 	"time"
 )
 
-// turns bounds how many units are being started at once. Every start makes mount
-// namespaces, and each of those has to follow the mounts of all the others: a
-// hundred side by side on two cores take two to three times as long as the same
-// hundred a few at a time, and the last ones can run into systemd's start
-// time-out.
+// turns bounds how many units are being started at once. Of two hundred starts
+// side by side on two busy cores, the last ran into systemd's start time-out;
+// a few at a time they did not.
 type turns struct {
 	free     chan struct{} // holds a value for each turn taken
 	patience time.Duration
