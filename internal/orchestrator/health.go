@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 		}
 	}
 	// What follows concerns the servers, not the daemon.
-	h.Checks = append(h.Checks, o.checkGame(), checkDrift(drifting), checkLinks(host.strangers))
+	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot), checkDrift(drifting), checkLinks(host.strangers))
 	return h
 }
 
@@ -157,6 +158,19 @@ func (o *Orchestrator) checkGame() Check {
 	c := Check{Name: "game", OK: true, Found: "the dedicated server is installed"}
 	if err := o.Files.Installed(); err != nil {
 		c.OK, c.Found, c.Cure = false, err.Error(), "put the dedicated server (Steam app 222860) into /var/lib/left4me/installation"
+	}
+	return c
+}
+
+// gameRoot is the empty root of the games' units; a game sees what they mount on
+// it (deploy/tmpfiles).
+const gameRoot = "/run/left4me/root"
+
+func checkGameRoot(root string) Check {
+	c := Check{Name: "game-root", OK: true, Found: "what games see of the host stands on " + root}
+	if _, err := os.Stat(filepath.Join(root, "usr")); err != nil {
+		c.OK, c.Found = false, fmt.Sprintf("no server can be started: %v", err)
+		c.Cure = "systemd-tmpfiles --create left4me.conf"
 	}
 	return c
 }

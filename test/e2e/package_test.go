@@ -150,7 +150,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 				"keeping the game data in /var/lib/left4me", "still running: left4me-server@a.service")
 			h.untouched(t, "a", game)
 			h.present(t, map[string]bool{
-				h.enablement("a"): false, h.enablement("b"): false, "/var/lib/left4med": false, "/etc/left4me": false, "/run/left4med": false,
+				h.enablement("a"): false, h.enablement("b"): false, "/var/lib/left4med": false, "/etc/left4me": false, "/run/left4med": false, "/run/left4me/root/usr": true,
 				"/etc/systemd/system/multi-user.target.wants/left4med.service":          false,
 				"/etc/systemd/system/sockets.target.wants/left4med.socket":              false,
 				"/var/lib/left4me/instances/a":                                          true,
@@ -171,7 +171,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 			h.told(t, out, "removing /var/lib/left4me\n", "removing the user left4me")
 			left := h.sh(t, `getent passwd left4me || true
 				getent group left4me left4med-operators || true
-				find / /var/lib -xdev \( -name '*left4me*' -o -name '*l4d2*' \) -not -path '/var/log/*'`)
+				find / /run /var/lib -xdev \( -name '*left4me*' -o -name '*l4d2*' \) -not -path '/var/log/*'`)
 			for line := range strings.Lines(left) {
 				t.Errorf("a purge left %s", line)
 			}
