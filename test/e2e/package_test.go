@@ -57,6 +57,7 @@ func TestPackageInstalls(t *testing.T) {
 				t.Errorf("systemd-analyze verify:\n%s", out)
 			}
 		})
+		t.Run("follows systemd", func(t *testing.T) { followsSystemd(t, h) })
 		t.Run("manual pages", func(t *testing.T) {
 			pages := strings.Fields(h.sh(t, "dpkg -L left4med | grep '/man/.*[.]gz$'"))
 			if len(pages) < 3 {
@@ -76,6 +77,31 @@ func TestPackageInstalls(t *testing.T) {
 			h.sh(t, "test -s /usr/share/fish/vendor_completions.d/l4d2ctl.fish")
 		})
 	})
+}
+
+// followsSystemd looks at the part of the games' unit that depends on systemd's
+// version, and that it is put right when systemd is replaced.
+func followsSystemd(t *testing.T, h *packaged) {
+	const dropIn = "/usr/lib/systemd/system/left4me-server@.service.d/restart-mode.conf"
+	check := func(when string) {
+		t.Helper()
+		mode := h.show(t, "left4me-server@a.service", "LoadState", "RestartMode")
+		want := map[string]string{"LoadState": "loaded"}
+		if h.Release().Systemd() >= 254 {
+			want["RestartMode"] = "direct"
+		}
+		if diff := cmp.Diff(want, mode); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+		if complaints := h.sh(t, "systemd-analyze verify --man=no left4me-server@a.service 2>&1 | grep -i unknown || true"); complaints != "" {
+			t.Errorf("%s, systemd does not understand the unit:\n%s", when, complaints)
+		}
+	}
+	check("after the installation")
+	// As if systemd of the other release had been here before.
+	h.sh(t, "set -- "+dropIn+"; if test -e $1; then rm -r ${1%/*}; else mkdir ${1%/*}; printf '[Service]\nRestartMode=direct\n' >$1; fi; "+
+		"dpkg-trigger --by-package=systemd --no-await /usr/lib/systemd/systemd; dpkg --triggers-only left4med")
+	check("after systemd was replaced")
 }
 
 func TestPackageUpgrades(t *testing.T) {
