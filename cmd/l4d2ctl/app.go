@@ -17,6 +17,10 @@ import (
 // --timeout says otherwise.
 const readLimit = 30 * time.Second
 
+// doctorLimit is how long doctor waits before it looks for the reason itself. The
+// daemon's own examination takes 5 s at the most.
+const doctorLimit = 10 * time.Second
+
 // app is one run of the program: where it reads and writes, and its global
 // flags.
 type app struct {

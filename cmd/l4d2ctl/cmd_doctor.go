@@ -21,7 +21,7 @@ It ends with 0 when all is well, with 1 when left4med answers and something is w
 		Example:           `  l4d2ctl doctor`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: nothing,
-		RunE:              a.does(readLimit, a.doctor),
+		RunE:              a.does(doctorLimit, a.doctor),
 	}
 }
 
