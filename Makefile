@@ -21,8 +21,9 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 CGO_TAGS = sqlite_omit_load_extension,osusergo,netgo
 CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
-# Tests of the machines and of the whole product, run one package at a time.
-E2E = ./test/machine/... ./test/e2e/...
+# Tests of the machines and of the whole product, and the small benchmark, run
+# one package at a time.
+E2E = ./test/machine/... ./test/e2e/... ./bench
 NOT_UNIT = -e /test/machine -e /test/e2e -e /bench
 
 .PHONY: help

@@ -33,8 +33,8 @@ func BenchmarkRelease(b *testing.B) {
 // A dozen runs on a machine that other tests share may have a median that is
 // off: the limit of observations is half as much again. How much is saved by
 // starting servers together depends on their number and on what else the machine
-// does, so one call of systemctl with all names is a yardstick too. The limits
-// were chosen, not measured.
+// does, so one call of systemctl with all names is a yardstick too. The limits are
+// about twice what runs on an idle machine showed.
 func TestRatios(t *testing.T) {
 	for _, release := range machine.Releases() {
 		t.Run(string(release), func(t *testing.T) {
