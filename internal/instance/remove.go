@@ -80,6 +80,27 @@ func (t *Tree) unmounted(name string) error {
 	return nil
 }
 
+// Mounted says whether something is mounted on the instance's merged directory,
+// without touching what is. What cannot be looked at counts as not mounted.
+func (t *Tree) Mounted(name server.Name) bool {
+	dir, err := t.open(runtimeDir, string(name))
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	self, err := dir.Open(".")
+	if err != nil {
+		return false
+	}
+	defer self.Close()
+	var st unix.Statx_t // statx(2); the attribute is there since Linux 5.8
+	const flags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
+	if err := unix.Statx(int(self.Fd()), "merged", flags, 0, &st); err != nil {
+		return false
+	}
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
 // mounted looks for a mount point in the text of /proc/self/mountinfo, where it
 // is the fifth field and space, tab, line feed and backslash are written in
 // octal (proc_pid_mountinfo(5)).

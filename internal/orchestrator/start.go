@@ -27,6 +27,9 @@ func (r *run) start() error {
 	if err := r.startable(); err != nil {
 		return err
 	}
+	if err := r.unmountOld(); err != nil {
+		return err
+	}
 	r.prune()
 	if err := r.link(true); err != nil {
 		return err
@@ -141,6 +144,21 @@ func (o *Orchestrator) setMissing(r *record) {
 	defer o.mu.Unlock()
 	r.missing = true
 	o.publish(r)
+}
+
+// unmountOld ends the mount of an earlier run. systemd does so a moment after the
+// game has ended, but not if the next start is asked for in that moment: the
+// game would then run on the layers of before.
+func (r *run) unmountOld() error {
+	name := r.rec.row.Name
+	if !r.o.Files.Mounted(name) {
+		return nil
+	}
+	if u, err := r.readAgain(); err != nil || server.DeriveState(u).Live() {
+		return err
+	}
+	r.say("unmounting what the last run left")
+	return r.endUnit(name.OverlayUnit())
 }
 
 // prune removes settings layers that no mount can be using: those of a server

@@ -74,6 +74,21 @@ func TestConvergence(t *testing.T) {
 			l.MustRun(t, "rm", "/var/lib/left4me/runtime/limit/upper/standin.conf")
 			start(t, "limit") // though the start limit is hit
 		})
+		t.Run("StartMountsAnew", func(t *testing.T) {
+			// systemd unmounts a moment after the game has ended. A start that
+			// comes in between must not run on the old layers; here that
+			// moment lasts.
+			l.create(t, "remains")
+			l.write(t, "/etc/systemd/system/left4me-overlay@remains.service.d/test.conf", "[Unit]\nStopWhenUnneeded=no\n")
+			l.systemctl(t, "daemon-reload")
+			start(t, "remains")
+			l.now(t, "remains", "exit 0")
+			l.awaitMoment(t, "remains", lost)
+			l.MustRun(t, "mountpoint", "--quiet", merged("remains"))
+			l.MustCtl(t, "initialize", "remains", "--hostname", "Sunday")
+			start(t, "remains")
+			contains(t, l.MustCtl(t, "logs", "remains"), `hostname "Sunday"`)
+		})
 		t.Run("Restart", func(t *testing.T) {
 			l.create(t, "afresh")
 			before := start(t, "afresh")

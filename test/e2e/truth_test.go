@@ -177,6 +177,7 @@ func truthCrashLoop(t *testing.T, l *lab) {
 	l.systemctl(t, "reset-failed", unit("loop"))
 	l.awaitMoment(t, "loop", lost)
 	l.agree(t, "loop")
+	l.systemctl(t, "stop", "left4me-overlay@loop.service") // below a mount nothing may be changed
 	l.MustRun(t, "rm", "/var/lib/left4me/runtime/loop/upper/standin.conf")
 	l.systemctl(t, "start", unit("loop"))
 	l.awaitMoment(t, "loop", up)
