@@ -59,15 +59,22 @@ func playDisk(root string) error {
 		return err
 	}
 	merged := filepath.Join(root, "runtime/a/merged")
+	sayMounted(tree)
 	if err := syscall.Mount("none", merged, "tmpfs", 0, ""); err != nil {
 		return err
 	}
+	sayMounted(tree)
 	say("mounted", tree.Retire("a"))
 	say("check", tree.Check("a"))
 	if err := syscall.Unmount(merged, 0); err != nil {
 		return err
 	}
 	return errors.Join(tree.Retire("a"), tree.Remove("a"))
+}
+
+func sayMounted(tree *Tree) {
+	mounted, err := tree.Mounted("a")
+	fmt.Printf("mounted: %v %v\n", mounted, err)
 }
 
 func say(what string, err error) {
@@ -98,6 +105,8 @@ func TestDisk(t *testing.T) {
 gone: true
 read-only: storage cannot write the settings of a: the instance's directory (ROOT/instances/a) cannot be written: the file system of ROOT is read-only; mount it writable and try again
 check: <nil>
+mounted: false <nil>
+mounted: true <nil>
 mounted: instance-files cannot retire the files of a: ROOT/runtime/a/merged is still mounted; stop left4me-overlay@a.service first
 check: <nil>
 `

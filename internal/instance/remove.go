@@ -58,61 +58,48 @@ func (t *Tree) retire(parent, name string) error {
 // unmounted refuses a name whose merged directory, in its place or moved away,
 // is a mount point.
 func (t *Tree) unmounted(name string) error {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return err
-	}
-	root, err := filepath.EvalSymlinks(t.root) // as the kernel spells it
-	if err != nil {
-		return err
-	}
 	for _, dir := range []string{name, removedName(name)} {
-		merged := root + "/" + runtimeDir + "/" + dir + "/merged"
-		if mounted(string(data), merged) {
-			return server.Errorf(server.CodeInstanceFiles, "%s is still mounted; stop %s first", merged, server.Name(name).OverlayUnit())
+		mounted, err := t.mounted(dir)
+		if err != nil {
+			return err
+		}
+		if mounted {
+			return server.Errorf(server.CodeInstanceFiles, "%s is still mounted; stop %s first",
+				filepath.Join(t.root, runtimeDir, dir, "merged"), server.Name(name).OverlayUnit())
 		}
 	}
 	return nil
 }
 
-// Mounted says whether something is mounted on the instance's merged directory,
-// without touching what is. What cannot be looked at counts as not mounted.
-func (t *Tree) Mounted(name server.Name) bool {
-	dir, err := t.open(runtimeDir, string(name))
+// Mounted says whether something is mounted on the instance's merged directory.
+func (t *Tree) Mounted(name server.Name) (bool, error) {
+	mounted, err := t.mounted(string(name))
+	return mounted, t.fail("look whether "+string(name)+" is mounted", err)
+}
+
+// mounted looks at the merged directory of an entry of runtime/ without touching
+// what is mounted there. What is not there is not mounted.
+func (t *Tree) mounted(entry string) (bool, error) {
+	dir, err := t.open(runtimeDir, entry)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer dir.Close()
 	self, err := dir.Open(".")
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer self.Close()
 	var st unix.Statx_t // statx(2); the attribute is there since Linux 5.8
 	const flags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
-	if err := unix.Statx(int(self.Fd()), "merged", flags, 0, &st); err != nil {
-		return false
+	err = unix.Statx(int(self.Fd()), "merged", flags, 0, &st)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
-}
-
-// mounted looks for a mount point in the text of /proc/self/mountinfo, where it
-// is the fifth field and space, tab, line feed and backslash are written in
-// octal (proc_pid_mountinfo(5)).
-func mounted(mountinfo, path string) bool {
-	octal := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`)
-	want := octal.Replace(path)
-	for line := range strings.Lines(mountinfo) {
-		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == want {
-			return true
-		}
-	}
-	return false
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, err
 }
 
 // Remove removes what Retire moved away. By then the upper layer must be empty:

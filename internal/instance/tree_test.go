@@ -470,19 +470,3 @@ func TestOverlaysAndInstallation(t *testing.T) {
 	cfg.Overlays = []string{"../installation"}
 	fails(t, tree.CheckOverlays(cfg), server.CodeOverlayNotFound, "no possible name")
 }
-
-func TestMounted(t *testing.T) {
-	t.Parallel()
-	const info = `22 1 0:20 / / rw - ext4 /dev/vda rw
-40 22 0:33 / /var/lib/left4me/runtime/a/merged rw,nosuid shared:7 - overlay overlay rw,lowerdir=/x
-41 22 0:34 / /with\040space/runtime/a/merged rw - overlay overlay rw
-`
-	for path, want := range map[string]bool{
-		"/var/lib/left4me/runtime/a/merged": true, "/with space/runtime/a/merged": true,
-		"/var/lib/left4me/runtime/a": false, "/var/lib/left4me/runtime/b/merged": false,
-	} {
-		if got := mounted(info, path); got != want {
-			t.Errorf("mounted(%q) = %v", path, got)
-		}
-	}
-}

@@ -34,25 +34,13 @@ func (r *run) start() error {
 	if err := r.link(true); err != nil {
 		return err
 	}
-	endTurn, err := r.turn()
-	if err != nil {
-		return err
-	}
-	defer endTurn()
-	r.say("starting")
-	if err := r.forgetFailures(); err != nil {
-		return err
-	}
-	begun := time.Now()
-	var result unitctl.JobResult
-	err = r.reach(func() (err error) { // of a unit that is starting or active it only waits for the end
-		result, err = r.o.Units.Start(r.ctx, r.rec.row.Name.Unit())
-		return err
+	unit := r.rec.row.Name.Unit()
+	begun, result, err := r.bringUp("starting", func() (unitctl.JobResult, error) {
+		return r.o.Units.Start(r.ctx, unit) // of a unit that is starting or active it only waits for the end
 	})
 	if err != nil {
 		return err
 	}
-	endTurn()
 	r.o.faults.pass("started")
 	return r.settle(begun, result)
 }
@@ -73,27 +61,33 @@ func (r *run) restart() error {
 	if err := r.link(true); err != nil {
 		return err
 	}
-	endTurn, err := r.turn()
+	begun, result, err := r.bringUp("restarting", r.replaceRun)
 	if err != nil {
 		return err
 	}
-	defer endTurn()
-	r.say("restarting")
-	if err := r.forgetFailures(); err != nil {
-		return err
-	}
-	begun := time.Now()
-	var result unitctl.JobResult
-	err = r.reach(func() (err error) {
-		result, err = r.replaceRun()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	endTurn()
 	r.o.faults.pass("restarted")
 	return r.settle(begun, result)
+}
+
+// bringUp begins a run of the unit when it is the server's turn, and says when it
+// began and how systemd's job ended. Begin is called again when the connection
+// broke.
+func (r *run) bringUp(doing string, begin func() (unitctl.JobResult, error)) (begun time.Time, result unitctl.JobResult, err error) {
+	endTurn, err := r.turn()
+	if err != nil {
+		return begun, result, err
+	}
+	defer endTurn()
+	r.say(doing)
+	if err := r.forgetFailures(); err != nil {
+		return begun, result, err
+	}
+	begun = time.Now()
+	err = r.reach(func() (err error) {
+		result, err = begin()
+		return err
+	})
+	return begun, result, err
 }
 
 // replaceRun restarts the unit, unless its run is another one already than that
@@ -151,8 +145,8 @@ func (o *Orchestrator) setMissing(r *record) {
 // game would then run on the layers of before.
 func (r *run) unmountOld() error {
 	name := r.rec.row.Name
-	if !r.o.Files.Mounted(name) {
-		return nil
+	if mounted, err := r.o.Files.Mounted(name); err != nil || !mounted {
+		return err
 	}
 	if u, err := r.readAgain(); err != nil || server.DeriveState(u).Live() {
 		return err

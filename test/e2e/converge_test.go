@@ -88,6 +88,14 @@ func TestConvergence(t *testing.T) {
 			l.MustCtl(t, "initialize", "remains", "--hostname", "Sunday")
 			start(t, "remains")
 			contains(t, l.MustCtl(t, "logs", "remains"), `hostname "Sunday"`)
+
+			// A restart as well, without our doing: systemd hands it on (PartOf=).
+			l.now(t, "remains", "exit 0")
+			l.awaitMoment(t, "remains", lost)
+			l.MustRun(t, "mountpoint", "--quiet", merged("remains"))
+			l.MustCtl(t, "initialize", "remains", "--hostname", "Monday")
+			l.MustCtl(t, "start", "--restart", "remains")
+			contains(t, l.MustCtl(t, "logs", "remains"), `hostname "Monday"`)
 		})
 		t.Run("Restart", func(t *testing.T) {
 			l.create(t, "afresh")
