@@ -25,8 +25,8 @@ func newTurns(n int, patience time.Duration) *turns {
 
 // startsAtOnce is eight for each core. A start spends much of its time waiting
 // for process 1, more so on 257, which loads BPF programs for each: there, two a
-// core left the cores idle. On 252 it makes no difference between four and
-// sixteen, and more than that is slower.
+// core left the cores idle. On 252 there was no difference between two a core and
+// eight, and with 32 a core it took longer again.
 func startsAtOnce() int { return 8 * runtime.NumCPU() }
 
 // take waits for a turn, first come, first served, and calls waiting when there

@@ -112,8 +112,8 @@ func (l *link) unit(ctx context.Context, unit string) (server.Unit, Stamp, error
 	case err != nil:
 		return server.Unit{}, Stamp{}, err
 	}
-	// One by one the properties take PID 1 0.4 ms, all 300 together 1.3 ms with
-	// systemd 252 and 2.2 ms with 257.
+	// One by one the few properties take PID 1 a fraction of the time that all 300
+	// together take, with 257 more so than with 252.
 	path := unitPathOf(unit)
 	requests := make([]request, len(unitProperties))
 	for i, p := range unitProperties {

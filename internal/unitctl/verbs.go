@@ -161,8 +161,8 @@ func (l *link) disable(ctx context.Context, units []string) error {
 }
 
 // Reload makes systemd read all unit files again, and returns when it has: the
-// Reloaded event may follow. It costs about 1 ms a unit, in which systemd does
-// nothing else.
+// Reloaded event may follow. It takes time for every loaded unit, on 257 also for
+// the BPF programs of every running one, in which systemd does nothing else.
 func (m *Manager) Reload(ctx context.Context) error {
 	l, err := m.live()
 	if err != nil {
