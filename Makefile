@@ -65,7 +65,7 @@ install: deb ## Build the package and install it on this host, as root
 test: test-unit test-e2e ## All tests: test-unit, then test-e2e
 
 .PHONY: test-unit
-test-unit: deps-build base ## Tests of the packages, with the race detector, as root
+test-unit: deps-build deps-bus base ## Tests of the packages, with the race detector, as root
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -race -timeout 10m $$packages
 
 .PHONY: test-e2e
@@ -103,6 +103,10 @@ need-go:
 .PHONY: deps-build
 deps-build:
 	@tools/deps.sh gcc libc6-dev binutils
+
+.PHONY: deps-bus
+deps-bus:
+	@tools/deps.sh dbus-daemon
 
 .PHONY: deps-machine
 deps-machine:

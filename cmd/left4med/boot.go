@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/left4med/left4med/internal/authz"
 )
 
 // bootID tells this boot of the host from all others. The kernel's own id is
@@ -18,15 +20,9 @@ func bootID(proc string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot tell which boot of the host this is: %w", err)
 	}
-	stat, err := os.ReadFile(filepath.Join(proc, "1/stat"))
+	began, err := authz.StartTime(proc, 1)
 	if err != nil {
 		return "", fmt.Errorf("cannot tell when process 1 began: %w", err)
 	}
-	// The name in parentheses may hold anything, also spaces and parentheses.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	const startTime = 22 - 3 // the first field behind the name is the third
-	if len(fields) <= startTime {
-		return "", fmt.Errorf("cannot tell when process 1 began: %s has %d fields", filepath.Join(proc, "1/stat"), len(fields)+2)
-	}
-	return strings.TrimSpace(string(id)) + "-" + fields[startTime], nil
+	return fmt.Sprintf("%s-%d", strings.TrimSpace(string(id)), began), nil
 }

@@ -45,9 +45,10 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 	if err != nil {
 		return err
 	}
-	accounts := authz.SystemAccounts()
+	accounts, polkit := authz.SystemAccounts(), authz.NewPolkit("")
+	defer polkit.Close()
 	srv := api.NewServer(api.New(api.Options{
-		Backend: orch, Gate: authz.NewGate(accounts, authz.OperatorsGroup), Accounts: accounts, Journal: api.Journal{Reader: logs}, Log: log,
+		Backend: orch, Gate: authz.NewGate(accounts, polkit, nil), Accounts: accounts, Journal: api.Journal{Reader: logs}, Log: log,
 	}), api.ServerOptions{Log: log})
 
 	g, ctx := errgroup.WithContext(ctx)

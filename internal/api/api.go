@@ -74,8 +74,10 @@ func (j Journal) Open(ctx context.Context, q journal.Query) (LogStream, error) {
 
 // Gate decides what a peer may do.
 type Gate interface {
+	// Check returns nil, or a *server.Error of code CodeNotAuthorized.
 	Check(ctx context.Context, r authz.Request) error
-	CanInspect(ctx context.Context, p authz.Peer) bool
+	// May never asks the peer, and tells nobody of a no.
+	May(ctx context.Context, r authz.Request) bool
 }
 
 // Options is what the API needs. Backend, Gate, Accounts and Journal must be

@@ -38,7 +38,7 @@ func BenchmarkGet(b *testing.B) {
 		}
 		backend.snapshot.EventID = 4711
 		accounts := authz.SystemAccounts()
-		h := api.New(api.Options{Backend: backend, Gate: authz.NewGate(accounts, authz.OperatorsGroup), Accounts: accounts, Log: zerolog.Nop()})
+		h := api.New(api.Options{Backend: backend, Gate: newGate(accounts), Accounts: accounts, Log: zerolog.Nop()})
 		for _, path := range []string{"/v1/servers", "/v1/servers/server-0"} {
 			w := &recorder{header: http.Header{}}
 			r, err := http.NewRequestWithContext(authz.WithPeer(b.Context(), root), "GET", "http://left4med"+path, nil)

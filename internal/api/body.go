@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"time"
@@ -39,3 +40,26 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// aheadLimit bounds what is kept of a body that is read before its time.
+const aheadLimit = 64 << 10
+
+// readAhead reads a body now, up to 64 KiB of it, and returns one that reads the
+// same.
+func readAhead(body io.ReadCloser) io.ReadCloser {
+	start, err := io.ReadAll(io.LimitReader(body, aheadLimit))
+	rest := io.Reader(body)
+	if err != nil {
+		rest = failing{err}
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(start), rest), body}
+}
+
+// failing is a reader that has failed.
+type failing struct{ err error }
+
+// Read implements io.Reader.
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

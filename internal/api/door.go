@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,6 +118,17 @@ type callKey struct{}
 
 func callFrom(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
+// asksFor is the question to the gate about this call.
+func (c *call) asksFor(action authz.Action, verb, name string) authz.Request {
+	return authz.Request{Peer: c.peer, Action: action, Verb: verb, Server: name, Interactive: c.interactive}
+}
+
+// canInspect says whether settings, jobs and players may stand in an answer that
+// anyone gets without them.
+func (h *handler) canInspect(ctx context.Context, c call, verb string) bool {
+	return h.gate.May(ctx, c.asksFor(authz.Inspect, verb, string(c.server)))
+}
+
 // guarded is a handler behind the guard.
 type guarded func(http.ResponseWriter, *http.Request, call)
 
@@ -127,14 +139,13 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 	return func(w http.ResponseWriter, r *http.Request) {
 		peer, _ := authz.PeerFrom(r.Context()) // there is one: see admit
 		c := call{peer: peer, interactive: r.Header.Get(allowInteraction) == "true"}
+		h.patient(w, r, params["wait"], c.interactive)
 		var err error
 		if named {
 			c.server, err = server.ParseName(r.PathValue("name"))
 		}
 		if err == nil && rt.asks.once() {
-			err = h.gate.Check(r.Context(), authz.Request{
-				Peer: peer, Action: rt.asks.action, Server: string(c.server), Interactive: c.interactive,
-			})
+			err = h.gate.Check(r.Context(), c.asksFor(rt.asks.action, rt.asks.verb, h.about(r, c)))
 		}
 		if err == nil && r.URL.RawQuery != "" {
 			err = knownQuery(r, params)
@@ -146,14 +157,53 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 			h.refuse(w, r, err)
 			return
 		}
-		if params["wait"] {
-			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWait + h.timeouts.write))
-		}
-		if r.ContentLength != 0 {
-			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: h.timeouts.body}
-		}
 		next(w, r, c)
 	}
+}
+
+// patient bounds how long a request may take: its body to come, its answer to be
+// ready and read.
+func (h *handler) patient(w http.ResponseWriter, r *http.Request, waits, interactive bool) {
+	control, limit := http.NewResponseController(w), h.timeouts.write
+	if waits {
+		limit += maxWait
+	}
+	if interactive {
+		limit += authz.AskPatience
+	}
+	if limit > h.timeouts.write {
+		control.SetWriteDeadline(time.Now().Add(limit))
+	}
+	if r.ContentLength == 0 {
+		return
+	}
+	r.Body = &timedBody{ReadCloser: r.Body, control: control, timeout: h.timeouts.body}
+	if interactive {
+		// net/http notices that a client has left only once its body is read, and
+		// then nobody needs to type a password any more.
+		r.Body = readAhead(r.Body)
+	}
+}
+
+// about names the server that a request is about, for the rules of polkit: the
+// one in the path, the one that a list is narrowed to, or that of a job.
+func (h *handler) about(r *http.Request, c call) string {
+	if id := r.PathValue("id"); id != "" {
+		n, err := strconv.ParseInt(id, 10, 64)
+		if err != nil {
+			return "" // the route itself refuses it
+		}
+		if job, err := h.backend.Job(r.Context(), n); err == nil {
+			return string(job.Server)
+		}
+		return ""
+	}
+	if c.server == "" {
+		if name, err := server.ParseName(r.URL.Query().Get("server")); err == nil {
+			return string(name)
+		}
+	}
+	return string(c.server)
 }
 
 // knownQuery refuses parameters that the route does not have: a mistyped one

@@ -18,7 +18,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request, c call) {
 	}
 	ctx, cancel := streaming(r)
 	defer cancel()
-	inspect := h.gate.CanInspect(ctx, c.peer)
+	inspect := h.canInspect(ctx, c, "watch")
 	watcher := h.backend.Watch(after, resume) // before the headers: from then on nothing is lost
 
 	s, err := h.openStream(w, eventStream)

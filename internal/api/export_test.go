@@ -8,14 +8,17 @@ import (
 )
 
 // Route is a line of the table, as tests see it.
-type Route struct{ Method, Path, Action string }
+type Route struct {
+	Method, Path, Action, Verb string
+	Each                       bool
+}
 
 // Routes lists the table.
 func Routes() []Route {
 	h := newHandler(Options{})
 	var all []Route
 	for _, rt := range h.routes() {
-		all = append(all, Route{rt.method, rt.path, string(rt.asks.action)})
+		all = append(all, Route{rt.method, rt.path, string(rt.asks.action), rt.asks.verb, rt.asks.each})
 	}
 	return all
 }

@@ -29,10 +29,12 @@ import (
 // The peers of the tests.
 var (
 	root     = authz.Peer{PID: 1}
-	operator = authz.Peer{UID: 1001, GID: 1001, PID: 2, Groups: []uint32{990}}
+	operator = authz.Peer{UID: 1001, GID: 1001, PID: 2}
 	kim      = authz.Peer{UID: 1000, GID: 1000, PID: 3}
-	web      = authz.Peer{UID: 980, GID: 980, PID: 4, Groups: []uint32{990}}
-	game     = authz.Peer{UID: 62000, GID: 62000, PID: 5, Groups: []uint32{990}}
+	web      = authz.Peer{UID: 980, GID: 980, PID: 4}
+	ann      = authz.Peer{UID: 1002, GID: 1002, PID: 6}
+	max      = authz.Peer{UID: 1003, GID: 1003, PID: 7}
+	game     = authz.Peer{UID: 62000, GID: 62000, PID: 5}
 )
 
 var past = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -301,18 +303,33 @@ type settings struct {
 }
 
 func newAccounts(t testing.TB) *authz.Accounts {
-	dir := t.TempDir()
-	passwd, group := filepath.Join(dir, "passwd"), filepath.Join(dir, "group")
-	for path, content := range map[string]string{
-		passwd: "root:x:0:0::/:\nkim:x:1000:1000::/:\nlee:x:1001:1001::/:\nleft4med-web:x:980:980::/:\n",
-		group:  "left4med-operators:x:990:\n",
-	} {
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	passwd := filepath.Join(t.TempDir(), "passwd")
+	err := os.WriteFile(passwd, []byte("root:x:0:0::/:\nkim:x:1000:1000::/:\nlee:x:1001:1001::/:\nleft4med-web:x:980:980::/:\n"), 0o644)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return authz.NewAccounts(passwd, group)
+	return authz.NewAccounts(passwd)
 }
+
+// rules stands for polkit with the shipped rule: the operator, the web frontend
+// and a uid without a name may do everything, and ann may act on beta alone.
+// For what may be asked of max, a password would do.
+type rules struct{}
+
+// Ask implements authz.Authority.
+func (rules) Ask(_ context.Context, r authz.Request) (authz.Answer, error) {
+	switch r.Peer.UID {
+	case operator.UID, web.UID, 4000:
+		return authz.Answer{Authorized: true}, nil
+	case ann.UID:
+		return authz.Answer{Authorized: r.Action == authz.Control && r.Server == "beta"}, nil
+	case max.UID:
+		return authz.Answer{Challenge: true}, nil
+	}
+	return authz.Answer{}, nil
+}
+
+func newGate(accounts *authz.Accounts) *authz.Gate { return authz.NewGate(accounts, rules{}, nil) }
 
 func newFixture(t testing.TB, s settings) *fixture {
 	t.Helper()
@@ -322,7 +339,7 @@ func newFixture(t testing.TB, s settings) *fixture {
 	}
 	accounts := newAccounts(t)
 	f.handler = api.New(api.Options{
-		Backend: f.backend, Gate: authz.NewGate(accounts, authz.OperatorsGroup), Accounts: accounts,
+		Backend: f.backend, Gate: newGate(accounts), Accounts: accounts,
 		Journal: f.logs, Log: zerolog.New(f.log), Followers: s.followers,
 		Now:       func() time.Time { return past },
 		Heartbeat: func() (<-chan time.Time, func()) { return f.tick, func() {} },

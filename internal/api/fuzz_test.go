@@ -29,7 +29,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add("GET", "/v1//..//", "%", "", "")
 
 	accounts := newAccounts(f)
-	gate := authz.NewGate(accounts, authz.OperatorsGroup)
+	gate := newGate(accounts)
 	backend, logs := newFakeBackend(), newFakeLogs()
 	close(logs.lines)
 	backend.hasty = true

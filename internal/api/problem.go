@@ -18,6 +18,8 @@ type Problem struct {
 	Code   server.Code  `json:"code" doc:"Stable and machine-readable."`
 	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong with which part of the request."`
 	Job    int64        `json:"job,omitempty" doc:"The job in the way, for busy."`
+
+	Challenge bool `json:"challenge,omitempty" doc:"For not-authorized: a password would do; ask again with X-Allow-Interaction."`
 }
 
 // FieldError is what is wrong with one part of a request.
@@ -117,7 +119,7 @@ func (h *handler) problem(ctx context.Context, err error) *Problem {
 	if e.Field != "" {
 		p.Errors = []FieldError{{Field: e.Field, Detail: p.Detail}}
 	}
-	p.Job = e.Job
+	p.Job, p.Challenge = e.Job, e.Challenge
 	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil {
 		h.log.Error().Err(err).Str("code", string(e.Code)).Msg("cannot answer a request")
 	}

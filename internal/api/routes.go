@@ -22,16 +22,19 @@ type route struct {
 // asks is what a route needs permission for.
 type asks struct {
 	action authz.Action
-	each   bool // the handler asks for each server that the body names
+	verb   string // what polkit's rules are told it is about to do
+	each   bool   // the handler asks for each server that the body names
 }
 
 func (a asks) once() bool { return a.action != authz.None && !a.each }
 
 // What the routes ask.
-func nothing() asks                    { return asks{} }
-func may(action authz.Action) asks     { return asks{action: action} }
-func mayEach(action authz.Action) asks { return asks{action: action, each: true} }
-func (rt route) pattern() string       { return rt.method + " " + rt.path }
+func nothing() asks              { return asks{} }
+func inspect(verb string) asks   { return asks{action: authz.Inspect, verb: verb} }
+func control(verb string) asks   { return asks{action: authz.Control, verb: verb} }
+func controlEach() asks          { return asks{action: authz.Control, each: true} }
+func configure(verb string) asks { return asks{action: authz.Configure, verb: verb} }
+func (rt route) pattern() string { return rt.method + " " + rt.path }
 
 // routes is the table: what there is, what it asks, and who serves it.
 func (h *handler) routes() []route {
@@ -43,23 +46,22 @@ func (h *handler) routes() []route {
 		jobs    = "/v1/jobs"
 		job     = "/v1/jobs/{id}"
 	)
-	inspect, control, configure := may(authz.Inspect), may(authz.Control), may(authz.Configure)
 	return []route{
 		{get, servers, nothing(), "list-servers", "All servers, from memory", raw(h.listServers, docListServers)},
 		{get, one, nothing(), "get-server", "One server, from memory", raw(h.getServer, docGetServer)},
-		{post, servers, configure, "create-server", "Create a server", typed(h.createServer, docJob)},
-		{patch, one, configure, "change-server", "Change settings; they apply at the next start", typed(h.changeServer)},
-		{del, one, configure, "delete-server", "Stop, disable and remove a server with its files", typed(h.verb(server.JobDelete), docJob)},
-		{post, one + "/start", control, "start-server", "Enable for every boot and start", typed(h.verb(server.JobStart), docJob)},
-		{post, one + "/stop", control, "stop-server", "Disable and stop", typed(h.verb(server.JobStop), docJob)},
-		{post, one + "/restart", control, "restart-server", "Enable for every boot and restart", typed(h.verb(server.JobRestart), docJob)},
-		{get, one + "/logs", inspect, "read-logs", "A server's log", raw(h.logs, docLogs)},
-		{post, "/v1/actions", mayEach(authz.Control), "act", "Start, stop or restart many servers at once", typed(h.act, docAct)},
-		{get, jobs, inspect, "list-jobs", "Jobs, newest first", typed(h.listJobs)},
-		{get, job, inspect, "get-job", "One job", typed(h.getJob)},
-		{post, job + "/cancel", control, "cancel-job", "Cancel a job that has not ended", typed(h.cancelJob)},
+		{post, servers, configure("create"), "create-server", "Create a server", typed(h.createServer, docJob)},
+		{patch, one, configure("change"), "change-server", "Change settings; they apply at the next start", typed(h.changeServer)},
+		{del, one, configure("delete"), "delete-server", "Stop, disable and remove a server with its files", typed(h.verb(server.JobDelete), docJob)},
+		{post, one + "/start", control("start"), "start-server", "Enable for every boot and start", typed(h.verb(server.JobStart), docJob)},
+		{post, one + "/stop", control("stop"), "stop-server", "Disable and stop", typed(h.verb(server.JobStop), docJob)},
+		{post, one + "/restart", control("restart"), "restart-server", "Enable for every boot and restart", typed(h.verb(server.JobRestart), docJob)},
+		{get, one + "/logs", inspect("logs"), "read-logs", "A server's log", raw(h.logs, docLogs)},
+		{post, "/v1/actions", controlEach(), "act", "Start, stop or restart many servers at once", typed(h.act, docAct)},
+		{get, jobs, inspect("jobs"), "list-jobs", "Jobs, newest first", typed(h.listJobs)},
+		{get, job, inspect("jobs"), "get-job", "One job", typed(h.getJob)},
+		{post, job + "/cancel", control("cancel"), "cancel-job", "Cancel a job that has not ended", typed(h.cancelJob)},
 		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
-		{post, "/v1/resync", control, "resync", "Check all servers against systemd now", typed(h.resync)},
+		{post, "/v1/resync", control("resync"), "resync", "Check all servers against systemd now", typed(h.resync)},
 		{get, "/v1/health", nothing(), "health", "How left4med itself is", typed(h.health)},
 		{get, "/openapi.json", nothing(), "openapi", "This document", raw(h.openapi, docOpenAPI)},
 	}

@@ -15,7 +15,7 @@ const eventID = "Event-Id"
 // other. It encodes nothing.
 func (h *handler) listServers(w http.ResponseWriter, r *http.Request, c call) {
 	const opening, end = `{"servers":[`, "]}\n"
-	inspect := h.gate.CanInspect(r.Context(), c.peer)
+	inspect := h.canInspect(r.Context(), c, "list")
 	snapshot := h.backend.List()
 	size := len(opening) + len(end) + max(0, len(snapshot.Servers)-1)
 	for _, e := range snapshot.Servers {
@@ -53,7 +53,7 @@ func (h *handler) getServer(w http.ResponseWriter, r *http.Request, c call) {
 		h.refuse(w, r, err)
 		return
 	}
-	body := entry.JSON(h.gate.CanInspect(r.Context(), c.peer))
+	body := entry.JSON(h.canInspect(r.Context(), c, "show"))
 	jsonHeader(w, event, len(body))
 	w.Write(body)
 }
@@ -121,7 +121,7 @@ func (h *handler) changeServer(ctx context.Context, in *changeInput) (*serverOut
 	if err != nil {
 		return nil, err
 	}
-	if !h.gate.CanInspect(ctx, c.peer) {
+	if !h.canInspect(ctx, *c, "show") {
 		return &serverOutput{entry.Public()}, nil
 	}
 	return &serverOutput{&entry.Server}, nil

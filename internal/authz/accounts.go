@@ -11,38 +11,9 @@ import (
 	"syscall"
 )
 
-// Accounts knows this host's users and groups from passwd(5) and group(5).
-// Both files are read again when they change. It is safe for concurrent use.
+// Accounts knows this host's users from passwd(5), which is read again when it
+// changes. It is safe for concurrent use.
 type Accounts struct {
-	users, groups colonFile
-}
-
-// NewAccounts reads from the given files, usually /etc/passwd and /etc/group.
-// A file that cannot be read has no entries: then nobody is in any group.
-func NewAccounts(passwd, group string) *Accounts {
-	return &Accounts{users: colonFile{path: passwd}, groups: colonFile{path: group}}
-}
-
-// SystemAccounts reads /etc/passwd and /etc/group.
-func SystemAccounts() *Accounts { return NewAccounts("/etc/passwd", "/etc/group") }
-
-// User is the name of a uid, or "" when it has none.
-func (a *Accounts) User(uid uint32) string { return a.users.read().names[uid] }
-
-// UID is the uid of a user.
-func (a *Accounts) UID(user string) (uint32, bool) {
-	id, ok := a.users.read().ids[user]
-	return id, ok
-}
-
-// GID is the gid of a group.
-func (a *Accounts) GID(group string) (uint32, bool) {
-	id, ok := a.groups.read().ids[group]
-	return id, ok
-}
-
-// colonFile is a file with lines of the form name:password:id:…
-type colonFile struct {
 	path string
 
 	mu    sync.Mutex
@@ -71,22 +42,38 @@ func stampOf(info fs.FileInfo) stamp {
 	return s
 }
 
+// NewAccounts reads from the given file, usually /etc/passwd. One that cannot be
+// read has no entries.
+func NewAccounts(passwd string) *Accounts { return &Accounts{path: passwd} }
+
+// SystemAccounts reads /etc/passwd.
+func SystemAccounts() *Accounts { return NewAccounts("/etc/passwd") }
+
+// User is the name of a uid, or "" when it has none.
+func (a *Accounts) User(uid uint32) string { return a.read().names[uid] }
+
+// UID is the uid of a user.
+func (a *Accounts) UID(user string) (uint32, bool) {
+	id, ok := a.read().ids[user]
+	return id, ok
+}
+
 // read returns the file's content, from memory when the file is the same.
-func (f *colonFile) read() table {
-	info, err := os.Stat(f.path)
+func (a *Accounts) read() table {
+	info, err := os.Stat(a.path)
 	if err != nil {
 		return table{}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now := stampOf(info); now != f.stamp {
-		version, content, err := load(f.path)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := stampOf(info); now != a.stamp {
+		version, content, err := load(a.path)
 		if err != nil {
 			return table{}
 		}
-		f.stamp, f.table = version, content
+		a.stamp, a.table = version, content
 	}
-	return f.table
+	return a.table
 }
 
 func load(path string) (stamp, table, error) {
@@ -101,7 +88,7 @@ func load(path string) (stamp, table, error) {
 	}
 	t := table{ids: map[string]uint32{}, names: map[uint32]string{}}
 	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 16<<20) // a group's line lists its members
+	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		t.add(lines.Text())
 	}

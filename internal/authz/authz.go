@@ -1,11 +1,14 @@
 // Package authz says who is asking and whether they may: the identity of a
-// peer as the kernel vouches for it, and the one gate that every request
-// passes.
+// peer as the kernel or the bus vouches for it, and the one gate that every
+// request passes, on either door.
 package authz
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/left4med/left4med/internal/server"
 )
@@ -14,17 +17,17 @@ import (
 // value needs no permission.
 type Action string
 
-// The actions.
+// The actions. deploy/polkit says who has them.
 const (
 	None      Action = ""
 	Inspect   Action = "org.left4me.left4med1.inspect"   // logs, players, settings, history, jobs
 	Control   Action = "org.left4me.left4med1.control"   // start, stop, restart, cancel
 	RCON      Action = "org.left4me.left4med1.rcon"      // the games' remote console
-	Configure Action = "org.left4me.left4med1.configure" // create, change, reset, delete
+	Configure Action = "org.left4me.left4med1.configure" // create, change, secrets, reset, delete
 	Install   Action = "org.left4me.left4med1.install"   // install or update the game
 )
 
-// OperatorsGroup is the group whose members may do everything.
+// OperatorsGroup is the group that the shipped polkit rule lets do everything.
 const OperatorsGroup = "left4med-operators"
 
 // WebUser is the user of the web frontend, the only one who is believed when
@@ -35,69 +38,151 @@ const WebUser = "left4med-web"
 type Request struct {
 	Peer        Peer
 	Action      Action
-	Server      string // the server it is about; empty when it is about none
+	Verb        string // what it is about to do, as "start": a detail for polkit's rules
+	Server      string // the server it is about, a detail too; empty when it is about none
 	Interactive bool   // the peer agreed to be asked for a password
+}
+
+// Answer is what an authority says.
+type Answer struct {
+	Authorized bool
+	Challenge  bool // not as it stands, but a password would do
+}
+
+// Authority decides about those who are not root: polkit. An error means that
+// there is no decision; it ends no later than ctx.
+type Authority interface {
+	Ask(ctx context.Context, r Request) (Answer, error)
 }
 
 // Gate decides what a peer may do. It is safe for concurrent use.
 type Gate struct {
-	accounts *Accounts
-	group    string
+	accounts  *Accounts
+	authority Authority
+	refused   func(Request, *server.Error)
+
+	slow    atomic.Bool // the authority let the last glance wait for nothing
+	probing atomic.Bool // one glance finds out whether it still does
 }
 
-// NewGate makes a gate that lets root and the members of the group pass.
-func NewGate(accounts *Accounts, group string) *Gate {
-	return &Gate{accounts: accounts, group: group}
+// NewGate makes a gate. refused, which may be nil, is told of every request
+// that is turned away; it must not wait.
+func NewGate(accounts *Accounts, authority Authority, refused func(Request, *server.Error)) *Gate {
+	if refused == nil {
+		refused = func(Request, *server.Error) {}
+	}
+	return &Gate{accounts: accounts, authority: authority, refused: refused}
 }
 
 // Check returns nil when the peer may do what it asks for, and otherwise a
 // *server.Error of code CodeNotAuthorized that says how to get the right. The
-// order is: games never, what needs no permission, root, the operators' group.
-// ctx bounds the decision.
+// order is: games never, what needs no permission, root, and at last polkit,
+// since it may ask the user. No decision is a no. When ctx ends, as with a client
+// that leaves, the question is taken back and the error is ctx's.
 func (g *Gate) Check(ctx context.Context, r Request) error {
 	if r.Peer.Game() {
-		return GameRefused(r.Peer)
+		return g.refuse(r, GameRefused(r.Peer))
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cannot decide whether uid %d may %s: %w", r.Peer.UID, r.Action.verb(), err)
 	}
-	if r.Action == None || r.Peer.UID == 0 || g.operator(r.Peer) {
+	if free(r) {
 		return nil
 	}
-	return g.refusal(r)
-}
-
-// CanInspect says whether the peer may see settings, jobs and players: without
-// it these are left out of what anyone may read. It never asks the peer.
-func (g *Gate) CanInspect(ctx context.Context, p Peer) bool {
-	return g.Check(ctx, Request{Peer: p, Action: Inspect}) == nil
-}
-
-func (g *Gate) operator(p Peer) bool {
-	gid, ok := g.accounts.GID(g.group)
-	return ok && p.In(gid)
-}
-
-func (g *Gate) refusal(r Request) error {
-	who, name := fmt.Sprintf("uid %d", r.Peer.UID), "USER"
-	if user := g.accounts.User(r.Peer.UID); user != "" {
-		who, name = fmt.Sprintf("user %s (uid %d)", server.Visible(user), r.Peer.UID), server.Visible(user)
+	answer, err := g.authority.Ask(ctx, r)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("cannot decide whether uid %d may %s: %w", r.Peer.UID, r.Action.verb(), ctx.Err())
+	case err != nil:
+		return g.refuse(r, g.undecided(r, err))
+	case !answer.Authorized:
+		return g.refuse(r, g.denial(r, answer))
 	}
-	cure := fmt.Sprintf("run \"usermod -aG %s %s\" as root and log in again", g.group, name)
-	if _, ok := g.accounts.GID(g.group); !ok {
-		cure = fmt.Sprintf("that group does not exist on this host, so first run \"groupadd --system %s\" as root, then usermod -aG %s %s", g.group, g.group, name)
+	return nil
+}
+
+// glance bounds how long a request that needs no permission waits to learn
+// whether its peer may see more.
+const glance = 2 * time.Second
+
+// May says whether the peer may, without ever asking it for a password, for
+// what is left out of an answer otherwise. It waits at most 2 s, and while polkit
+// lets everybody wait for nothing, one at a time: who may see the bare state
+// must not depend on polkit.
+func (g *Gate) May(ctx context.Context, r Request) bool {
+	if r.Peer.Game() {
+		return false
 	}
-	return server.Errorf(server.CodeNotAuthorized, "%s may not %s; root and the members of the group %s may: %s",
-		who, r.Action.verb(), g.group, cure)
+	if free(r) {
+		return true
+	}
+	if g.slow.Load() {
+		if !g.probing.CompareAndSwap(false, true) {
+			return false
+		}
+		defer g.probing.Store(false)
+	}
+	r.Interactive = false
+	short, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	answer, err := g.authority.Ask(short, r)
+	if ctx.Err() == nil {
+		g.slow.Store(errors.Is(err, context.DeadlineExceeded))
+	}
+	return err == nil && answer.Authorized
+}
+
+// free says whether a request needs nobody's permission.
+func free(r Request) bool { return r.Action == None || r.Peer.UID == 0 }
+
+func (g *Gate) refuse(r Request, err *server.Error) error {
+	g.refused(r, err)
+	return err
+}
+
+func (g *Gate) denial(r Request, a Answer) *server.Error {
+	who, user := g.who(r.Peer)
+	switch {
+	case a.Challenge && r.Interactive:
+		return server.Errorf(server.CodeNotAuthorized, "%s may %s with an administrator's password, which was not given: there was nobody to ask, or it was wrong or the question dismissed", who, r.what())
+	case a.Challenge:
+		e := server.Errorf(server.CodeNotAuthorized, "%s may %s with an administrator's password alone; ask again on a terminal (l4d2ctl), or with X-Allow-Interaction: true", who, r.what())
+		e.Challenge = true
+		return e
+	}
+	return server.Errorf(server.CodeNotAuthorized, "%s may not %s; root, the members of the group %s and whom polkit's rules allow %s may: `usermod -aG %s %s` as root, or a narrower rule as in left4med(8)",
+		who, r.what(), OperatorsGroup, r.Action, OperatorsGroup, user)
+}
+
+// undecided is the error for a request about which polkit could not be asked.
+func (g *Gate) undecided(r Request, err error) *server.Error {
+	who, _ := g.who(r.Peer)
+	return &server.Error{Code: server.CodeNotAuthorized, Err: err,
+		Detail: fmt.Sprintf("%s may not %s, since nobody could say whether it is allowed: %s; `systemctl status polkit` tells more, and root needs no permission", who, r.what(), server.Visible(err.Error()))}
+}
+
+// who names a peer, and the user to give rights to.
+func (g *Gate) who(p Peer) (who, user string) {
+	if name := g.accounts.User(p.UID); name != "" {
+		return fmt.Sprintf("user %s (uid %d)", server.Visible(name), p.UID), server.Visible(name)
+	}
+	return fmt.Sprintf("uid %d", p.UID), "USER"
 }
 
 // GameRefused is the error for a request that comes from a game.
-func GameRefused(p Peer) error {
+func GameRefused(p Peer) *server.Error {
 	return server.Errorf(server.CodeNotAuthorized,
 		"uid %d lies in the range that systemd gives to games; games are refused whatever their groups", p.UID)
 }
 
-// verb completes "may not …".
+// what completes "may not …".
+func (r Request) what() string {
+	if r.Server == "" {
+		return r.Action.verb()
+	}
+	return fmt.Sprintf("%s (server %s)", r.Action.verb(), server.Quote(r.Server, 60))
+}
+
 func (a Action) verb() string {
 	switch a {
 	case Inspect:

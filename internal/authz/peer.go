@@ -5,19 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Peer is the process at the other end of a unix socket, as it was when it
-// connected (unix(7), SO_PEERCRED; socket(7), SO_PEERGROUPS).
+// Peer is who asks: the process at the other end of a unix socket, as it was
+// when it connected (unix(7), SO_PEERCRED), or a caller on the system bus, as
+// the bus daemon vouches for it (GetConnectionCredentials).
 type Peer struct {
 	UID, GID uint32
-	PID      int32
-	Groups   []uint32 // supplementary groups; GID may or may not be among them
+	PID      int32 // 0 when it cannot be seen from here, as from another pid namespace
+
+	// StartTime is when PID began, in clock ticks since the boot (field 22 of
+	// proc_pid_stat(5)): together they name a process for good. 0 when unknown.
+	StartTime uint64
+	// BusName is the unique name on the system bus; empty for a peer of a socket.
+	BusName string
+
+	socket syscall.RawConn // of a peer of a socket; nil for others
 }
 
 // The range of uids that systemd gives to units with DynamicUser=yes, both
@@ -28,11 +37,8 @@ const (
 )
 
 // Game says whether the peer's uid is one that a game has, or could have: its
-// requests are refused whatever its groups.
+// requests are refused whatever polkit says.
 func (p Peer) Game() bool { return p.UID >= dynamicLow && p.UID <= dynamicHigh }
-
-// In says whether the peer is in a group, as its primary one or another.
-func (p Peer) In(gid uint32) bool { return p.GID == gid || slices.Contains(p.Groups, gid) }
 
 // PeerOf asks the kernel who connected.
 func PeerOf(conn net.Conn) (Peer, error) {
@@ -44,48 +50,54 @@ func PeerOf(conn net.Conn) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("cannot tell who connected: %w", err)
 	}
-	var p Peer
+	var cred *unix.Ucred
 	var askErr error
-	if err := raw.Control(func(fd uintptr) { p, askErr = ask(int(fd)) }); err != nil {
-		return Peer{}, fmt.Errorf("cannot tell who connected: %w", err)
+	err = raw.Control(func(fd uintptr) {
+		cred, askErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err = errors.Join(err, askErr); err != nil {
+		return Peer{}, fmt.Errorf("cannot tell who connected: SO_PEERCRED: %w", err)
 	}
-	if askErr != nil {
-		return Peer{}, fmt.Errorf("cannot tell who connected: %w", askErr)
+	p := Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid, socket: raw}
+	if p.UID != 0 && p.PID > 0 { // root is never asked about
+		p.StartTime, _ = StartTime("/proc", p.PID) // it may have left already
 	}
 	return p, nil
 }
 
-func ask(fd int) (Peer, error) {
-	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+// StartTime reads when a process began, in clock ticks since the boot, from
+// procfs, usually /proc (proc_pid_stat(5), field 22).
+func StartTime(proc string, pid int32) (uint64, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("%s/%d/stat", proc, pid))
 	if err != nil {
-		return Peer{}, fmt.Errorf("SO_PEERCRED: %w", err)
+		return 0, err
 	}
-	groups, err := peerGroups(fd)
-	if err != nil {
-		return Peer{}, fmt.Errorf("SO_PEERGROUPS: %w", err)
+	// The name in parentheses may hold anything, also spaces and parentheses.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	const field = 22 - 3 // the first one behind the name is the third
+	if len(fields) <= field {
+		return 0, fmt.Errorf("the stat of process %d has %d fields", pid, len(fields)+2)
 	}
-	return Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid, Groups: groups}, nil
+	return strconv.ParseUint(fields[field], 10, 64)
 }
 
-// peerGroups reads SO_PEERGROUPS, an array of gid_t. The kernel answers ERANGE
-// with the size it needs when the buffer is too small; the groups were fixed
-// when the peer connected, so the second try fits.
-func peerGroups(fd int) ([]uint32, error) {
-	const gidSize = 4
-	buf := make([]uint32, 32)
-	for range 2 {
-		size := uint32(len(buf) * gidSize)
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
-			uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&size)), 0)
-		switch {
-		case errno == 0:
-			return slices.Clip(buf[:size/gidSize]), nil
-		case !errors.Is(errno, unix.ERANGE):
-			return nil, errno
-		}
-		buf = make([]uint32, size/gidSize)
+// soPeerPIDFD is SO_PEERPIDFD of Linux 6.5 (include/uapi/asm-generic/socket.h).
+const soPeerPIDFD = 77
+
+// pidFD returns a descriptor of the process that connected (pidfd_open(2)),
+// which nobody else's can be taken for, or nil where the kernel has none for a
+// peer or the peer is gone. The caller closes it.
+func (p Peer) pidFD() *os.File {
+	if p.socket == nil {
+		return nil
 	}
-	return nil, unix.ERANGE
+	var fd int
+	var askErr error
+	err := p.socket.Control(func(s uintptr) { fd, askErr = unix.GetsockoptInt(int(s), unix.SOL_SOCKET, soPeerPIDFD) })
+	if err != nil || askErr != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "pidfd")
 }
 
 type peerKey struct{}

@@ -43,7 +43,10 @@ type Error struct {
 	Field  string // the request's field at fault, as "config.port"; empty when none is
 	Detail string // one or two plain sentences, without the code
 	Job    int64  // the job in the way, for CodeBusy; 0 when there is none
-	Err    error  // the cause, for the log; never shown to a client
+
+	Challenge bool // for CodeNotAuthorized: a password would do
+
+	Err error // the cause, for the log; never shown to a client
 }
 
 func (e *Error) Error() string {

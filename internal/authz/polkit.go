@@ -1,0 +1,256 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// What polkit is called on the bus, and what it is asked with (polkit's
+// org.freedesktop.PolicyKit1.Authority(3)).
+const (
+	polkitName  = "org.freedesktop.PolicyKit1"
+	polkitPath  = dbus.ObjectPath("/org/freedesktop/PolicyKit1/Authority")
+	polkitFace  = polkitName + ".Authority"
+	allowAsking = uint32(1) // CheckAuthorizationFlags: AllowUserInteraction
+)
+
+const (
+	// patience is how long polkit may take; it usually needs 1.5 ms, and a moment
+	// more when the bus has to start it first.
+	patience = 5 * time.Second
+	// AskPatience is how long a person may take to type a password.
+	AskPatience = 3 * time.Minute
+)
+
+// Polkit is the Authority on a host: polkit(8), over the system bus. It
+// connects when it is needed, so it works again as soon as the bus does, and
+// remembers no answer: rules and groups may change at any time.
+type Polkit struct {
+	address  string
+	patience time.Duration
+	turns    *turns // for questions that polkit answers by itself
+	asking   *turns // for questions to a person
+
+	dialing  chan struct{} // holds a value while somebody connects
+	conn     atomic.Pointer[dbus.Conn]
+	question atomic.Uint64
+}
+
+var _ Authority = (*Polkit)(nil)
+
+// NewPolkit asks over the bus at an address as D-Bus writes it, the system bus
+// when it is empty.
+func NewPolkit(address string) *Polkit {
+	if address == "" {
+		address = "unix:path=/run/dbus/system_bus_socket"
+	}
+	return &Polkit{
+		address: address, patience: patience, dialing: make(chan struct{}, 1),
+		// Together fewer than the 128 replies that dbus-daemon lets one connection
+		// wait for, and no uid takes them all.
+		turns: newTurns(64, 16), asking: newTurns(24, 4),
+	}
+}
+
+// Close ends the connection.
+func (p *Polkit) Close() {
+	if conn := p.conn.Swap(nil); conn != nil {
+		_ = conn.Close()
+	}
+}
+
+// Ask implements Authority. An interactive request may take 3 minutes, any
+// other at most 5 s, and a question whose answer nobody waits for any more is
+// taken back.
+func (p *Polkit) Ask(ctx context.Context, r Request) (Answer, error) {
+	limit, turns := p.patience, p.turns
+	if r.Interactive {
+		limit, turns = AskPatience, p.asking
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	give, err := turns.take(ctx, r.Peer.UID)
+	if err != nil {
+		return Answer{}, fmt.Errorf("too many questions wait for polkit: %w", err)
+	}
+	answers := make(chan answered, 1)
+	go func() { // a bus that does not read holds a write up longer than ctx
+		defer give()
+		a, err := p.ask(ctx, r)
+		answers <- answered{a, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.Answer, a.err
+	case <-ctx.Done():
+		return Answer{}, fmt.Errorf("polkit did not answer: %w", ctx.Err())
+	}
+}
+
+type answered struct {
+	Answer
+	err error
+}
+
+// ask asks once more when the connection turns out to be an old one's.
+func (p *Polkit) ask(ctx context.Context, r Request) (Answer, error) {
+	for again := true; ; again = false {
+		conn, err := p.connect(ctx)
+		if err != nil {
+			return Answer{}, fmt.Errorf("the system bus cannot be reached: %w", err)
+		}
+		a, err := p.check(ctx, conn, r)
+		if err == nil || !again || conn.Connected() || ctx.Err() != nil {
+			return a, explain(err)
+		}
+	}
+}
+
+// result is what CheckAuthorization returns.
+type result struct {
+	Authorized, Challenge bool
+	Details               map[string]string
+}
+
+func (p *Polkit) check(ctx context.Context, conn *dbus.Conn, r Request) (Answer, error) {
+	subject, done, err := subjectOf(r.Peer)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer done()
+	var flags uint32
+	if r.Interactive {
+		flags = allowAsking
+	}
+	details := map[string]string{"verb": r.Verb}
+	if r.Server != "" {
+		details["server"] = r.Server
+	}
+	id := fmt.Sprintf("left4med-%d", p.question.Add(1))
+	var res result
+	object := conn.Object(polkitName, polkitPath)
+	err = object.CallWithContext(ctx, polkitFace+".CheckAuthorization", 0, subject, string(r.Action), details, flags, id).Store(&res)
+	if ctx.Err() != nil {
+		object.Go(polkitFace+".CancelCheckAuthorization", dbus.FlagNoReplyExpected, nil, id)
+	}
+	return Answer{Authorized: err == nil && res.Authorized, Challenge: err == nil && res.Challenge && !res.Authorized}, err
+}
+
+// subject is who polkit is asked about.
+type subject struct {
+	Kind    string
+	Details map[string]dbus.Variant
+}
+
+// subjectOf describes a peer to polkit; done is to be called after the question.
+// The uid must be an int32: sent as anything else, polkit silently ignores it
+// and looks the process up by its number, which another may have by then.
+func subjectOf(p Peer) (s subject, done func(), err error) {
+	if p.BusName != "" {
+		return subject{"system-bus-name", map[string]dbus.Variant{"name": dbus.MakeVariant(p.BusName)}}, func() {}, nil
+	}
+	if p.PID <= 0 {
+		return s, nil, errors.New("the process that asks cannot be seen from here")
+	}
+	s = subject{"unix-process", map[string]dbus.Variant{
+		"pid":        dbus.MakeVariant(uint32(p.PID)),
+		"start-time": dbus.MakeVariant(p.StartTime),
+		"uid":        dbus.MakeVariant(int32(p.UID)),
+	}}
+	fd := p.pidFD()
+	if fd == nil {
+		return s, func() {}, nil
+	}
+	// Read by polkit 124 and later.
+	s.Details["pidfd"] = dbus.MakeVariant(dbus.UnixFD(fd.Fd()))
+	return s, func() { _ = fd.Close() }, nil
+}
+
+// explain makes what the bus says plain.
+func explain(err error) error {
+	var refused dbus.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch name := strings.TrimPrefix(refused.Name, "org.freedesktop.DBus.Error."); name {
+	case "ServiceUnknown", "NameHasNoOwner":
+		return errors.New("polkit is not installed")
+	case "NoReply", "Disconnected":
+		return errors.New("polkit ended before it answered")
+	default:
+		return fmt.Errorf("polkit cannot be asked: %s (%s)", refused.Error(), name)
+	}
+}
+
+// Ping says whether polkit answers, and starts it when it does not run.
+func (p *Polkit) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
+	defer cancel()
+	pong := make(chan error, 1)
+	go func() {
+		conn, err := p.connect(ctx)
+		if err == nil {
+			err = explain(conn.Object(polkitName, polkitPath).CallWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0).Err)
+		}
+		pong <- err
+	}()
+	select {
+	case err := <-pong:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("polkit did not answer: %w", ctx.Err())
+	}
+}
+
+// connect returns the connection, a new one when there is none.
+func (p *Polkit) connect(ctx context.Context) (*dbus.Conn, error) {
+	if conn := p.conn.Load(); conn != nil && conn.Connected() {
+		return conn, nil
+	}
+	select {
+	case p.dialing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-p.dialing }()
+	if conn := p.conn.Load(); conn != nil && conn.Connected() {
+		return conn, nil
+	}
+	// Of its own, and not of this caller's, since others will use it.
+	conn, err := dbus.Dial(p.address, dbus.WithHandler(nothing{}), dbus.WithSignalHandler(nothing{}))
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // a bus that does not talk
+	err = conn.Auth([]dbus.Auth{dbus.AuthExternal(fmt.Sprint(os.Geteuid()))})
+	if err == nil {
+		err = conn.Hello()
+	}
+	if !stop() {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if old := p.conn.Swap(conn); old != nil {
+		_ = old.Close()
+	}
+	return conn, nil
+}
+
+// nothing is all that this connection offers, and all that it listens to.
+type nothing struct{}
+
+// LookupObject implements dbus.Handler.
+func (nothing) LookupObject(dbus.ObjectPath) (dbus.ServerObject, bool) { return nil, false }
+
+// DeliverSignal implements dbus.SignalHandler.
+func (nothing) DeliverSignal(string, string, *dbus.Signal) {}
