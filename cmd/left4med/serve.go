@@ -15,9 +15,11 @@ import (
 
 	"github.com/left4med/left4med/internal/api"
 	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/busapi"
 	"github.com/left4med/left4med/internal/instance"
 	"github.com/left4med/left4med/internal/journal"
 	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/server"
 	"github.com/left4med/left4med/internal/store"
 	"github.com/left4med/left4med/internal/unitctl"
 )
@@ -47,8 +49,14 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 	}
 	accounts, polkit := authz.SystemAccounts(), authz.NewPolkit("")
 	defer polkit.Close()
+	gate := authz.NewGate(accounts, polkit, nil)
+	bus := busapi.New(busapi.Options{Backend: orch, Gate: gate, Accounts: accounts, Log: log, Version: version})
+	orch.Checks = []func(context.Context) server.Check{
+		func(context.Context) server.Check { return bus.Check() },
+		polkit.Check,
+	}
 	srv := api.NewServer(api.New(api.Options{
-		Backend: orch, Gate: authz.NewGate(accounts, polkit, nil), Accounts: accounts, Journal: api.Journal{Reader: logs}, Log: log,
+		Backend: orch, Gate: gate, Accounts: accounts, Journal: api.Journal{Reader: logs}, Log: log,
 	}), api.ServerOptions{Log: log})
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -57,6 +65,7 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 			for _, l := range listeners {
 				g.Go(func() error { return srv.Serve(l) })
 			}
+			g.Go(func() error { return bus.Run(ctx) })
 			notify(log, daemon.SdNotifyReady)
 			log.Info().Str("version", version).Msg("ready")
 		})

@@ -20,6 +20,7 @@ import (
 	"github.com/left4med/left4med/internal/authz"
 	"github.com/left4med/left4med/internal/journal"
 	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/quota"
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -96,7 +97,7 @@ type Options struct {
 	Heartbeat func() (tick <-chan time.Time, stop func())
 	// Followers bounds how many logs are followed at once; 64, and 16 for each
 	// uid, when zero.
-	Followers Limit
+	Followers quota.Limit
 }
 
 // handler serves all routes.
@@ -108,7 +109,7 @@ type handler struct {
 	log       zerolog.Logger
 	now       func() time.Time
 	heartbeat func() (<-chan time.Time, func())
-	followers *quota
+	followers *quota.Quota
 	timeouts  timeouts
 
 	mux    *http.ServeMux
@@ -125,7 +126,7 @@ func newHandler(o Options) *handler {
 	h := &handler{
 		backend: o.Backend, gate: o.Gate, accounts: o.Accounts, journal: o.Journal, log: o.Log,
 		now: o.Now, heartbeat: o.Heartbeat,
-		followers: newQuota(o.Followers.or(Limit{Total: 64, PerUID: 16})),
+		followers: quota.New(o.Followers.Or(quota.Limit{Total: 64, PerUID: 16})),
 		timeouts:  timeouts{body: bodyTimeout, write: writeTimeout},
 		mux:       http.NewServeMux(),
 	}

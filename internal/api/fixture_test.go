@@ -23,6 +23,7 @@ import (
 	"github.com/left4med/left4med/internal/authz"
 	"github.com/left4med/left4med/internal/journal"
 	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/quota"
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -298,7 +299,7 @@ func (b *lockedBuffer) String() string {
 }
 
 type settings struct {
-	connections, followers api.Limit
+	connections, followers quota.Limit
 	realPeers              bool
 }
 

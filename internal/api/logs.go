@@ -34,7 +34,7 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request, c call) {
 	}
 	q.Unit = entry.Unit
 	if q.Follow {
-		give, ok := h.followers.take(c.peer.UID)
+		give, ok := h.followers.Take(c.peer.UID)
 		if !ok {
 			h.refuse(w, r, server.Errorf(server.CodeTooMany, "too many logs are being followed; end some and try again"))
 			return

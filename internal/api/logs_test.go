@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/left4med/left4med/internal/api"
 	"github.com/left4med/left4med/internal/journal"
+	"github.com/left4med/left4med/internal/quota"
 )
 
 func TestLogs(t *testing.T) {
@@ -79,7 +79,7 @@ func TestFollow(t *testing.T) {
 
 func TestFollowersAreLimited(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, settings{followers: api.Limit{Total: 2, PerUID: 1}})
+	f := newFixture(t, settings{followers: quota.Limit{Total: 2, PerUID: 1}})
 	const path = "/v1/servers/alpha/logs?follow=1"
 	r := f.watch(t, operator, path)
 	if got := f.do(operator, "GET", path, ""); got.Status != 429 {

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/quota"
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -21,7 +22,7 @@ type ServerOptions struct {
 	Log zerolog.Logger
 	// Connections bounds how many there may be at once; 512, and 64 for each
 	// uid, when zero. Root is not bounded.
-	Connections Limit
+	Connections quota.Limit
 	// Peer says who connected; authz.PeerOf when nil. Tests set it.
 	Peer func(net.Conn) (authz.Peer, error)
 }
@@ -31,10 +32,10 @@ type Server struct {
 	http  http.Server
 	log   zerolog.Logger
 	peer  func(net.Conn) (authz.Peer, error)
-	conns *quota
+	conns *quota.Quota
 	// turnedAway bounds the connections that are kept only to be told why they
 	// are refused.
-	turnedAway *quota
+	turnedAway *quota.Quota
 	closing    context.Context
 	close      context.CancelFunc
 }
@@ -50,8 +51,8 @@ const (
 func NewServer(h http.Handler, o ServerOptions) *Server {
 	s := &Server{
 		log: o.Log, peer: o.Peer,
-		conns:      newQuota(o.Connections.or(Limit{Total: 512, PerUID: 64})),
-		turnedAway: newQuota(Limit{Total: turnedAwayTotal, PerUID: turnedAwayTotal / 4}),
+		conns:      quota.New(o.Connections.Or(quota.Limit{Total: 512, PerUID: 64})),
+		turnedAway: quota.New(quota.Limit{Total: turnedAwayTotal, PerUID: turnedAwayTotal / 4}),
 	}
 	if s.peer == nil {
 		s.peer = authz.PeerOf
@@ -127,13 +128,13 @@ func (s *Server) receive(c net.Conn) *conn {
 	own := &conn{Conn: c, peer: peer}
 	if peer.Game() { // games must not use up what others need
 		own.refused = authz.GameRefused(peer)
-	} else if give, ok := s.conns.take(peer.UID); ok {
+	} else if give, ok := s.conns.Take(peer.UID); ok {
 		own.give = give
 		return own
 	} else {
 		own.refused = server.Errorf(server.CodeTooMany, "uid %d, or all users together, hold too many connections; close some and try again", peer.UID)
 	}
-	give, ok := s.turnedAway.take(peer.UID)
+	give, ok := s.turnedAway.Take(peer.UID)
 	if !ok {
 		return nil
 	}

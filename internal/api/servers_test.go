@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/left4med/left4med/internal/api"
 	"github.com/left4med/left4med/internal/authz"
 	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/quota"
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -220,7 +220,7 @@ func TestActionsWithoutAnyRight(t *testing.T) {
 
 func TestConnectionsAreLimited(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, settings{connections: api.Limit{Total: 3, PerUID: 2}})
+	f := newFixture(t, settings{connections: quota.Limit{Total: 3, PerUID: 2}})
 	ask := func(c *http.Client) int {
 		t.Helper()
 		res, err := c.Do(f.request(t.Context(), "GET", "/v1/health", ""))

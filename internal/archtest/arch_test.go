@@ -25,20 +25,23 @@ const module = "github.com/left4med/left4med/"
 var allowed = map[string][]string{
 	"internal/server": {},
 
-	"internal/unitctl":  {"internal/server"},
+	"internal/unitctl":  {"internal/server", "internal/dbussock"},
 	"internal/store":    {"internal/server"},
 	"internal/instance": {"internal/server"},
 	"internal/journal":  {"internal/server"},
 	"internal/authz":    {"internal/server"},
+	"internal/quota":    {},
+	"internal/dbussock": {},
 	"internal/upper":    {}, // runs as a game's uid: it shares nothing with the daemon
 
 	"internal/orchestrator": {"internal/server", "internal/unitctl", "internal/store", "internal/instance"},
-	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal"},
+	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
+	"internal/busapi":       {"internal/server", "internal/orchestrator", "internal/authz", "internal/dbussock", "internal/quota"},
 
 	"client": {"internal/server"},
 
 	"cmd/left4med": {
-		"internal/api", "internal/authz", "internal/instance", "internal/journal",
+		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
 		"internal/orchestrator", "internal/server", "internal/store", "internal/unitctl",
 	},
 	"cmd/l4d2ctl":       {"client"},
@@ -48,7 +51,7 @@ var allowed = map[string][]string{
 // parts are what only some rooms may use directly: each outer thing is behind one
 // door.
 var parts = map[string][]string{
-	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/unitctl"},
+	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/busapi", "internal/unitctl"},
 	"github.com/coreos/go-systemd/v22":         {"cmd/left4med"},
 	"github.com/mattn/go-sqlite3":              {"internal/store"},
 	"github.com/danielgtaylor/huma/v2":         {"internal/api"},

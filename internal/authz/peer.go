@@ -17,8 +17,8 @@ import (
 // when it connected (unix(7), SO_PEERCRED), or a caller on the system bus, as
 // the bus daemon vouches for it (GetConnectionCredentials).
 type Peer struct {
-	UID, GID uint32
-	PID      int32 // 0 when it cannot be seen from here, as from another pid namespace
+	UID, GID uint32 // GID is NoGID for a caller on the bus, which tells groups in no order
+	PID      int32  // 0 when it cannot be seen from here, as from another pid namespace
 
 	// StartTime is when PID began, in clock ticks since the boot (field 22 of
 	// proc_pid_stat(5)): together they name a process for good. 0 when unknown.
@@ -28,6 +28,9 @@ type Peer struct {
 
 	socket syscall.RawConn // of a peer of a socket; nil for others
 }
+
+// NoGID is no group (chown(2)).
+const NoGID = ^uint32(0)
 
 // The range of uids that systemd gives to units with DynamicUser=yes, both
 // ends included (systemd's docs/UIDS-GIDS.md).

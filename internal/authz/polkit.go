@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/left4med/left4med/internal/server"
 )
 
 // What polkit is called on the bus, and what it is asked with (polkit's
@@ -207,6 +209,23 @@ func (p *Polkit) Ping(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("polkit did not answer: %w", ctx.Err())
 	}
+}
+
+// checkPatience is how long Check waits: everybody may ask for the daemon's
+// health.
+const checkPatience = time.Second
+
+// Check is a line for `l4d2ctl doctor`.
+func (p *Polkit) Check(ctx context.Context) server.Check {
+	c := server.Check{Name: "polkit", OK: true, Found: "polkit answers, so not root alone may act"}
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	if err := p.Ping(ctx); err != nil {
+		c.OK = false
+		c.Found = fmt.Sprintf("nobody but root may do anything: %v", err)
+		c.Cure = "`systemctl status polkit` tells more; `apt-get install polkitd` when it is not there"
+	}
+	return c
 }
 
 // connect returns the connection, a new one when there is none.

@@ -53,6 +53,12 @@ func (e *Event) Job() *server.Job {
 	return j
 }
 
+// Deleted says which server is gone, for EventDeleted; zero for other types.
+func (e *Event) Deleted() Deleted {
+	d, _ := e.value.(Deleted)
+	return d
+}
+
 // Deleted is the data of EventDeleted.
 type Deleted struct {
 	ID   int64       `json:"id"`

@@ -11,6 +11,21 @@ import (
 	"github.com/left4med/left4med/internal/server"
 )
 
+// Status is what can be told of the daemon at a glance, from memory.
+type Status struct {
+	SystemdConnected bool
+	LastResync       time.Time // zero before the first
+}
+
+// Status returns the status, and a channel that is closed when the link to
+// systemd comes or goes.
+func (o *Orchestrator) Status() (Status, <-chan struct{}) {
+	last := o.resync.health().LastAt
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return Status{SystemdConnected: o.link.connected, LastResync: last}, o.relink
+}
+
 // Health says how the daemon and what it needs are.
 func (o *Orchestrator) Health(ctx context.Context) Health {
 	h := Health{
@@ -42,6 +57,9 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 	}
 	// What follows concerns the servers, not the daemon.
 	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot), checkDrift(drifting), checkLinks(host.strangers))
+	for _, check := range o.Checks {
+		h.Checks = append(h.Checks, check(ctx))
+	}
 	return h
 }
 

@@ -49,7 +49,8 @@ func (o *Orchestrator) connected(ev unitctl.Event) {
 	if !o.link.since.IsZero() {
 		o.link.reconnects++
 	}
-	o.link.connected, o.link.since, o.link.err, o.link.reloading = true, ev.At, "", false
+	o.link.err, o.link.reloading = "", false
+	o.setConnected(true, ev.At)
 	o.mu.Unlock()
 	o.resync.trigger()
 	o.jobs.Go(func() {
@@ -67,12 +68,19 @@ func (o *Orchestrator) disconnected(ev unitctl.Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.link.connected || o.link.since.IsZero() {
-		o.link.since = ev.At
+		o.setConnected(false, ev.At)
 	}
-	o.link.connected = false
 	if ev.Err != nil {
 		o.link.err = ev.Err.Error()
 	}
+}
+
+// setConnected notes that the link to systemd came or went. The caller holds
+// o.mu.
+func (o *Orchestrator) setConnected(on bool, at time.Time) {
+	o.link.connected, o.link.since = on, at
+	close(o.relink)
+	o.relink = make(chan struct{})
 }
 
 func (o *Orchestrator) setReloading(on bool) {

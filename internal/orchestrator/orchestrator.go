@@ -51,6 +51,8 @@ type Options struct {
 	Version  string
 	Host     string
 	BootID   string // tells one boot of the host from another
+	// Checks are what Health says of the parts around, in this order.
+	Checks []func(context.Context) server.Check
 }
 
 // Orchestrator owns the truth. Make it with New, load it with Load, run it with
@@ -68,6 +70,7 @@ type Orchestrator struct {
 	order   []*record // sorted by name
 	runs    map[int64]*run
 	link    linkState
+	relink  chan struct{} // closed when the link to systemd comes or goes
 	host    hostFacts
 	closing bool
 
@@ -110,6 +113,7 @@ func New(opts Options) *Orchestrator {
 		started: time.Now(),
 		records: map[server.Name]*record{},
 		runs:    map[int64]*run{},
+		relink:  make(chan struct{}),
 	}
 	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
 	o.linker = newLinker(o)

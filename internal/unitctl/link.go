@@ -1,19 +1,19 @@
 package unitctl
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/bits"
-	"net"
 	"os"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/left4med/left4med/internal/dbussock"
 )
 
 const (
@@ -26,9 +26,8 @@ const (
 )
 
 const (
-	dialTimeout  = 5 * time.Second
-	authTimeout  = 10 * time.Second
-	writeTimeout = 10 * time.Second // PID 1 reads at once unless it is stuck
+	dialTimeout = 5 * time.Second
+	authTimeout = 10 * time.Second
 )
 
 // ErrConnectionLost is in the chain of an error when the connection to systemd
@@ -46,7 +45,7 @@ var ErrNoConnection = errors.New("there is no connection to systemd")
 type link struct {
 	m    *Manager
 	gen  uint64
-	sock *socket
+	sock *dbussock.Socket
 	bus  *dbus.Conn
 	jobs jobs
 	lost chan struct{} // closed when the connection is gone
@@ -64,7 +63,7 @@ func (m *Manager) connect(ctx context.Context, gen uint64) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to systemd: %w", err)
 	}
-	l := &link{m: m, gen: gen, sock: newSocket(raw), lost: make(chan struct{})}
+	l := &link{m: m, gen: gen, sock: dbussock.New(raw), lost: make(chan struct{})}
 	l.bus, err = dbus.NewConn(l.sock, dbus.WithSignalHandler(l), dbus.WithHandler(noObjects{}))
 	if err != nil {
 		_ = raw.Close()
@@ -145,7 +144,7 @@ func (l *link) wait(ctx context.Context) error {
 	case <-l.bus.Context().Done():
 	}
 	l.end()
-	return l.sock.reason()
+	return lostTo(l.sock.Reason())
 }
 
 // request is one method call.
@@ -179,7 +178,7 @@ func (l *link) calls(ctx context.Context, requests []request) ([]*dbus.Call, err
 		pending[i] = make(chan *dbus.Call, 1)
 	}
 	// In a goroutine of its own, since writing waits while PID 1 does not read;
-	// it ends with the replies, ctx or writeTimeout.
+	// it ends with the replies, ctx or the socket's patience.
 	go func() {
 		for i, r := range requests {
 			l.bus.Object(busName, r.path).GoWithContext(ctx, r.method, 0, pending[i], r.args...)
@@ -282,57 +281,13 @@ type noObjects struct{}
 // LookupObject implements dbus.Handler.
 func (noObjects) LookupObject(dbus.ObjectPath) (dbus.ServerObject, bool) { return nil, false }
 
-// socket reads ahead (godbus reads field by field), bounds how long a write may
-// take, and remembers why reading ended.
-type socket struct {
-	net.Conn
-	in *bufio.Reader
-
-	mu  sync.Mutex
-	err error
-}
-
-func newSocket(c net.Conn) *socket {
-	return &socket{Conn: c, in: bufio.NewReaderSize(c, 64<<10)}
-}
-
-func (s *socket) Read(p []byte) (int, error) {
-	n, err := s.in.Read(p)
-	if err != nil {
-		s.fail(err)
-	}
-	return n, err
-}
-
-func (s *socket) Write(p []byte) (int, error) {
-	_ = s.SetWriteDeadline(time.Now().Add(writeTimeout))
-	n, err := s.Conn.Write(p)
-	if errors.Is(err, os.ErrDeadlineExceeded) || err != nil && n > 0 {
-		// Half a message may be written: nothing can follow it.
-		s.fail(fmt.Errorf("systemd does not read what it is sent: %w", err))
-		_ = s.Close()
-	}
-	return n, err
-}
-
-// fail remembers the first error.
-func (s *socket) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.err = err
-	}
-}
-
-// reason says why the connection ended.
-func (s *socket) reason() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// lostTo says why the connection ended.
+func lostTo(err error) error {
 	switch {
-	case s.err == nil:
+	case err == nil:
 		return errors.New("systemd sent a message that cannot be read")
-	case errors.Is(s.err, io.EOF):
+	case errors.Is(err, io.EOF):
 		return errors.New("systemd closed the connection, as it does when it re-executes itself")
 	}
-	return fmt.Errorf("the connection to systemd broke: %w", s.err)
+	return fmt.Errorf("the connection to systemd broke: %w", err)
 }
