@@ -41,6 +41,9 @@ func validateArgs(args []string) error {
 	for i := 0; i < len(args); i++ {
 		rule, ok := allowedArgs[args[i]]
 		if !ok {
+			if err := secretError("config.args", args[i]); err != nil {
+				return err
+			}
 			return fieldError("config.args", "the argument %s is not allowed; allowed are %s",
 				Quote(args[i], 60), strings.Join(AllowedArgs(), ", "))
 		}

@@ -20,17 +20,6 @@ var ownCVars = map[string]string{
 	"sv_maxplayers": "config.max_players",
 }
 
-// secretCVars hold secrets, which are never among the settings that a client
-// may read.
-var secretCVars = map[string]bool{
-	"rcon_password":       true,
-	"sv_password":         true,
-	"sv_setsteamaccount":  true,
-	"tv_password":         true,
-	"tv_relaypassword":    true,
-	"sv_downloadpassword": true,
-}
-
 // cvarFamilies are the prefixes that the game's and SourceMod's variables
 // begin with; a console command has none of them, but for deniedCVars.
 var cvarFamilies = []string{
@@ -66,8 +55,8 @@ func validateCVar(name, value string) error {
 	if own, ok := ownCVars[lower]; ok {
 		return fieldError("config.cvars", "the cvar %s is set through %s", shown, own)
 	}
-	if secretCVars[lower] || strings.Contains(lower, "password") || strings.Contains(lower, "token") {
-		return fieldError("config.cvars", "the cvar %s is a secret and must not stand among the settings, which can be read", shown)
+	if err := secretError("config.cvars", name); err != nil {
+		return err
 	}
 	if !word(name, 64) || name != lower || strings.Contains(name, "-") {
 		return fieldError("config.cvars", "%s is no cvar: lower-case letters, digits and '_', at most 64", shown)
