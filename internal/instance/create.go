@@ -51,7 +51,7 @@ func (t *Tree) Create(ctx context.Context, name server.Name, id int64, cfg serve
 		if _, err := t.read(name); err != nil { // what is put there whole has its settings
 			return t.fail(doing, err)
 		}
-		return t.fail(doing, t.rewrite(instances, s))
+		return t.fail(doing, t.rewrite(instances, s, nil))
 	}
 	if err := t.build(instances, s); err != nil {
 		// Should that fail as well, the next Create or Sweep does it.
@@ -66,7 +66,7 @@ func (t *Tree) writable(s Settings) error {
 	if s.ID <= 0 {
 		return server.Errorf(server.CodeInternal, "cannot write the files of %s without an id", s.Name)
 	}
-	if _, err := t.environment(s); err != nil {
+	if _, err := t.environment(s, nil); err != nil {
 		return err
 	}
 	if _, err := encodeServerCfg(s.Config); err != nil {
@@ -89,7 +89,7 @@ func (t *Tree) build(instances *os.Root, s Settings) error {
 		return err
 	}
 	defer dir.Close()
-	if err := t.fill(dir, s); err != nil {
+	if err := t.fill(dir, s, nil); err != nil {
 		return err
 	}
 	if err := t.makeRuntime(s.Name, true); err != nil {
@@ -98,8 +98,9 @@ func (t *Tree) build(instances *os.Root, s Settings) error {
 	return t.rename(instances, newName(s.Name), string(s.Name))
 }
 
-// rewrite gives an instance that is there already new settings.
-func (t *Tree) rewrite(instances *os.Root, s Settings) error {
+// rewrite gives an instance that is there already new settings, and the secrets
+// that change, unless it is nil, makes of those it has.
+func (t *Tree) rewrite(instances *os.Root, s Settings, change func(secrets)) error {
 	dir, err := t.openIn(instances, string(s.Name))
 	if err != nil {
 		return err
@@ -118,16 +119,27 @@ func (t *Tree) rewrite(instances *os.Root, s Settings) error {
 	if s.Layer, err = nextLayer(dir); err != nil {
 		return err
 	}
-	if err := t.fill(dir, s); err != nil {
+	if err := t.fill(dir, s, change); err != nil {
 		return err
 	}
 	return t.makeRuntime(s.Name, false)
 }
 
-// fill writes what is in instances/NAME: first the layer, then what names it,
-// and last settings.json, so that its word means that all of it is there.
-func (t *Tree) fill(dir *os.Root, s Settings) error {
-	env, err := t.environment(s)
+// fill writes what is in instances/NAME: first the layer, then the secrets that it
+// tells the game, so that none is ever in use and not stored; then what names the
+// layer, and last settings.json, so that its word means that all of it is there.
+func (t *Tree) fill(dir *os.Root, s Settings, change func(secrets)) error {
+	kept, err := readSecrets(dir)
+	if err != nil {
+		return err
+	}
+	if change != nil {
+		change(kept)
+	}
+	if !kept[server.SecretRCON].IsSet() {
+		kept.set(server.SecretRCON, t.random())
+	}
+	env, err := t.environment(s, kept)
 	if err != nil {
 		return err
 	}
@@ -135,7 +147,10 @@ func (t *Tree) fill(dir *os.Root, s Settings) error {
 	if err != nil {
 		return err
 	}
-	if err := t.writeLayer(dir, s); err != nil {
+	if err := t.writeLayer(dir, s, kept); err != nil {
+		return err
+	}
+	if err := t.writeSecrets(dir, kept); err != nil {
 		return err
 	}
 	if err := t.writeFile(dir, envFile, env, 0o600); err != nil {
@@ -161,7 +176,11 @@ func encodeSettings(s Settings) ([]byte, error) {
 // writeLayer makes a settings layer. It is never changed afterwards: a mounted
 // overlay must not see its lower directories change (overlayfs, "Changes to
 // underlying filesystems").
-func (t *Tree) writeLayer(dir *os.Root, s Settings) error {
+//
+// Its modes let any uid read it, since root does not know the game's. The secrets
+// in it are kept by what is above: instances/NAME is root's, 0700, and the top of
+// the mounted tree the game's own, 0700.
+func (t *Tree) writeLayer(dir *os.Root, s Settings, kept secrets) error {
 	cfg, err := encodeServerCfg(s.Config)
 	if err != nil {
 		return err
@@ -186,8 +205,10 @@ func (t *Tree) writeLayer(dir *os.Root, s Settings) error {
 			return err
 		}
 	}
-	if err := t.writeInto(layers, at, filepath.Base(serverCfg), cfg); err != nil {
-		return err
+	for _, file := range append([]layerFile{{serverCfg, cfg}}, kept.files()...) {
+		if err := t.writeInto(layers, at, filepath.Base(file.path), file.data); err != nil {
+			return err
+		}
 	}
 	for _, d := range []string{"/left4dead2", ""} {
 		if err := syncIn(layers, temp+d); err != nil {
@@ -311,14 +332,17 @@ func (t *Tree) parent(name string) (*os.Root, error) {
 
 // Write gives an instance new settings: a new layer, and instance.env replaced
 // in one step. A unit that runs keeps what it has until its next start. What
-// the instance lacks is made again; the error's code is CodeInstanceFiles when
-// it does not exist or has another id.
+// the instance lacks is made again, also a secret for RCON; the error's code is
+// CodeInstanceFiles when it does not exist or has another id.
 func (t *Tree) Write(ctx context.Context, name server.Name, id int64, cfg server.Config) error {
+	return t.write(ctx, "write the settings of "+string(name), Settings{ID: id, Name: name, Config: cfg}, nil)
+}
+
+func (t *Tree) write(ctx context.Context, doing string, s Settings, change func(secrets)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	doing := "write the settings of " + string(name)
-	s := Settings{ID: id, Name: name, Config: cfg.Clone(), Layer: 1}
+	s.Config, s.Layer = s.Config.Clone(), 1
 	if err := t.writable(s); err != nil {
 		return t.fail(doing, err)
 	}
@@ -327,7 +351,7 @@ func (t *Tree) Write(ctx context.Context, name server.Name, id int64, cfg server
 		return t.fail(doing, err)
 	}
 	defer instances.Close()
-	return t.fail(doing, t.rewrite(instances, s))
+	return t.fail(doing, t.rewrite(instances, s, change))
 }
 
 // Prune removes the settings layers that instance.env no longer names. The

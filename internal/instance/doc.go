@@ -6,6 +6,7 @@
 //	instances/NAME/              root's, 0700
 //	  settings.json              all that is needed to adopt the instance again
 //	  instance.env               what the unit reads at its start
+//	  secrets                    of RCON, for joining, of Steam; nowhere else stored
 //	  layers/N/left4dead2/cfg/   the settings layer, the topmost of the mount
 //	runtime/NAME/                root's, 0700
 //	  upper/                     what the game wrote; its own uid's

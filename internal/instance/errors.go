@@ -62,6 +62,7 @@ func (t *Tree) role(err error) string {
 		{"work", "the overlay's work directory"},
 		{"merged", "the mount point"},
 		{"runtime", "the runtime directory"},
+		{secretsFile, "the secrets"},
 		{"instances", "the instance's directory"},
 	} {
 		if strings.Contains(path, r.part) {

@@ -3,6 +3,7 @@ package instance
 import (
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,10 +23,11 @@ func (s Settings) layerPath() string { return layersDir + "/" + strconv.Itoa(s.L
 const maxLowerDirs = 3584
 
 // environment is what the unit reads at its start. It passes -game, -norestart,
-// +ip and +hostport itself and splits L4D2_ARGS at white space.
-func (t *Tree) environment(s Settings) ([]byte, error) {
+// +ip and +hostport itself and splits L4D2_ARGS at white space. Every local user
+// can read a command line: of secrets it names a file at most.
+func (t *Tree) environment(s Settings, kept secrets) ([]byte, error) {
 	cfg := s.Config
-	args := []string{"+map", cfg.Map, "+mp_gamemode", cfg.GameMode, "-maxplayers", strconv.Itoa(cfg.MaxPlayers)}
+	args := append(kept.accountArgs(), "+map", cfg.Map, "+mp_gamemode", cfg.GameMode, "-maxplayers", strconv.Itoa(cfg.MaxPlayers))
 	args = append(args, cfg.Args...)
 	for _, a := range args {
 		if a == "" || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'\$%;`, r) }) {
@@ -81,7 +83,7 @@ func unmountable(path string) string {
 func encodeServerCfg(cfg server.Config) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString("// Written by left4med from the server's settings; what is changed here is lost.\n")
-	b.WriteString("// Put lines of your own into user.cfg, which is run after this file.\n")
+	b.WriteString("// Put lines of your own into user.cfg, which is run after these; secrets win over it.\n")
 	line := func(name, value string) error {
 		if strings.ContainsAny(value, "\";\\") || server.Visible(value) != value || strings.Contains(value, "\t") {
 			return server.Errorf(server.CodeInvalidRequest, "the value %s of %s cannot stand in server.cfg", server.Quote(value, 60), server.Quote(name, 60))
@@ -101,5 +103,8 @@ func encodeServerCfg(cfg server.Config) ([]byte, error) {
 		}
 	}
 	b.WriteString("exec user.cfg\n")
+	// Last: RCON must work with the password that is stored, also where a user.cfg
+	// sets another.
+	b.WriteString("exec " + path.Base(secretsCfg) + "\n")
 	return []byte(b.String()), nil
 }

@@ -24,6 +24,8 @@ type Tree struct {
 	root string
 	uid  int // whom the files belong to: root, but in tests
 
+	random func() server.Secret // makes a password for RCON; tests know theirs
+
 	// step is called before each change of the disk with its description; a
 	// test makes it panic to end there, as a crash would.
 	step func(what string)
@@ -32,7 +34,7 @@ type Tree struct {
 // New returns the tree below root, an absolute path. Nothing is read or
 // written before a method is called.
 func New(root string) *Tree {
-	return &Tree{root: filepath.Clean(root), uid: os.Geteuid(), step: func(string) {}}
+	return &Tree{root: filepath.Clean(root), uid: os.Geteuid(), random: server.RandomSecret, step: func(string) {}}
 }
 
 // Root is the directory of the tree.
@@ -153,16 +155,7 @@ var errUnreadable = errors.New("not readable as settings")
 
 func readSettings(dir *os.Root, name server.Name) (Settings, error) {
 	path := joined(dir, settingsFile)
-	// Neither a link nor a pipe may be followed or waited for.
-	f, err := dir.OpenFile(settingsFile, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return Settings{}, in(dir, err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return Settings{}, errors.Join(err, server.Errorf(server.CodeInstanceFiles, "%s is not a plain file; move it away", path))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
+	data, err := readFile(dir, settingsFile, maxSettings)
 	if err != nil {
 		return Settings{}, err
 	}
@@ -175,6 +168,20 @@ func readSettings(dir *os.Root, name server.Name) (Settings, error) {
 		return Settings{}, server.Errorf(server.CodeInstanceFiles, "%s belongs to a server named %s; move the directory to where it was", path, server.Quote(string(s.Name), 40))
 	}
 	return s, nil
+}
+
+// readFile reads a plain file, at most one byte more than max of it.
+func readFile(dir *os.Root, name string, max int64) ([]byte, error) {
+	// Neither a link nor a pipe may be followed or waited for.
+	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, in(dir, err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, server.Errorf(server.CodeInstanceFiles, "%s is not a plain file; move it away", joined(dir, name)))
+	}
+	return io.ReadAll(io.LimitReader(f, max+1))
 }
 
 func decodeSettings(data []byte, s *Settings) error {

@@ -32,7 +32,9 @@ func newTree(t testing.TB) *Tree {
 			t.Fatal(err)
 		}
 	}
-	return New(root)
+	tree := New(root)
+	tree.random = func() server.Secret { return secret(t, server.SecretRCON, randomRCON) }
+	return tree
 }
 
 // files lists everything below a tree's instances and runtime with its mode,
@@ -103,11 +105,13 @@ L4D2_LOWERDIRS="ROOT/instances/a/layers/` + layer + `:ROOT/overlays/maps:ROOT/ov
   "layer": ` + layer + `
 }
 `,
-		"instances/a/layers":                                         "drwxr-xr-x",
-		"instances/a/layers/" + layer:                                "drwxr-xr-x",
-		"instances/a/layers/" + layer + "/left4dead2":                "drwxr-xr-x",
-		"instances/a/layers/" + layer + "/left4dead2/cfg":            "drwxr-xr-x",
-		"instances/a/layers/" + layer + "/left4dead2/cfg/server.cfg": "-rw-r--r--\n" + wantServerCfg,
+		"instances/a/secrets":                                                  "-rw-------\n{\n  \"rcon\": \"" + randomRCON + "\"\n}\n",
+		"instances/a/layers":                                                   "drwxr-xr-x",
+		"instances/a/layers/" + layer:                                          "drwxr-xr-x",
+		"instances/a/layers/" + layer + "/left4dead2":                          "drwxr-xr-x",
+		"instances/a/layers/" + layer + "/left4dead2/cfg":                      "drwxr-xr-x",
+		"instances/a/layers/" + layer + "/left4dead2/cfg/server.cfg":           "-rw-r--r--\n" + wantServerCfg,
+		"instances/a/layers/" + layer + "/left4dead2/cfg/left4med-secrets.cfg": "-rw-r--r--\n" + wantSecretsCfg + "rcon_password \"" + randomRCON + "\"\n",
 		"runtime/a":        "drwx--x--x",
 		"runtime/a/upper":  "drwx------",
 		"runtime/a/work":   "drwx------",
@@ -116,12 +120,15 @@ L4D2_LOWERDIRS="ROOT/instances/a/layers/` + layer + `:ROOT/overlays/maps:ROOT/ov
 }
 
 const wantServerCfg = `// Written by left4med from the server's settings; what is changed here is lost.
-// Put lines of your own into user.cfg, which is run after this file.
+// Put lines of your own into user.cfg, which is run after these; secrets win over it.
 hostname "Kim's <server> & more"
 mp_disable_autokick "1"
 sv_gravity "800"
 exec user.cfg
+exec left4med-secrets.cfg
 `
+
+const wantSecretsCfg = "// Written by left4med; what is changed here is lost. See l4d2ctl-initialize(1), --secret.\n"
 
 func must(t *testing.T, err error) {
 	t.Helper()
