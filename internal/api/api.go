@@ -32,6 +32,8 @@ type Backend interface {
 	Get(name server.Name) (*orchestrator.Entry, uint64, error)
 	Create(ctx context.Context, name server.Name, patch server.ConfigPatch, who server.Requester) (*server.Job, error)
 	Change(ctx context.Context, name server.Name, patch server.ConfigPatch, who server.Requester) (*orchestrator.Entry, error)
+	// SetSecret gives a server a secret; one that is not set takes it away.
+	SetSecret(ctx context.Context, name server.Name, which server.SecretName, value server.Secret, who server.Requester) error
 	// Request asks for start, stop, restart or delete. The jobs are in the order
 	// of the names, refused ones left out.
 	Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error)

@@ -50,9 +50,10 @@ type fakeBackend struct {
 	ended   map[int64]chan struct{}
 	filter  orchestrator.JobFilter // the last one asked for
 	patch   server.ConfigPatch     // the last one given
-	waiting chan struct{}          // receives when a wait begins
-	left    chan struct{}          // receives when a wait ended with its context
-	fail    error                  // what Change, Resync and Jobs answer
+	secrets map[server.SecretName]server.Secret
+	waiting chan struct{} // receives when a wait begins
+	left    chan struct{} // receives when a wait ended with its context
+	fail    error         // what Change, Resync and Jobs answer
 	refuse  map[server.Name]*server.Error
 	hasty   bool // no wait lasts
 }
@@ -62,7 +63,8 @@ var _ api.Backend = (*fakeBackend)(nil)
 func newFakeBackend() *fakeBackend {
 	b := &fakeBackend{
 		feed: orchestrator.NewTestFeed(100), servers: map[server.Name]*orchestrator.Entry{},
-		ended: map[int64]chan struct{}{}, waiting: make(chan struct{}, 100), left: make(chan struct{}, 100),
+		secrets: map[server.SecretName]server.Secret{},
+		ended:   map[int64]chan struct{}{}, waiting: make(chan struct{}, 100), left: make(chan struct{}, 100),
 	}
 	b.add("alpha")
 	b.add("beta")
@@ -154,6 +156,19 @@ func (b *fakeBackend) Change(_ context.Context, name server.Name, patch server.C
 	changed := &orchestrator.Entry{Server: e.Server}
 	changed.Config = &c
 	return changed, nil
+}
+
+func (b *fakeBackend) SetSecret(_ context.Context, name server.Name, which server.SecretName, value server.Secret, _ server.Requester) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.fail != nil:
+		return b.fail
+	case b.servers[name] == nil:
+		return notFound(name)
+	}
+	b.secrets[which] = value
+	return nil
 }
 
 func (b *fakeBackend) Request(_ context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error) {

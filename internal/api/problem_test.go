@@ -99,6 +99,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v1//jobs", "", problem(server.CodeNotFound, `the path "/v1//jobs" is not plain: leave out empty, "." and ".." parts`)},
 		{"GET", "/v1/jobs/../servers", "", problem(server.CodeNotFound, `the path "/v1/jobs/../servers" is not plain: leave out empty, "." and ".." parts`)},
 		{"PUT", "/v1/servers/alpha", "", problem(server.CodeMethodNotAllowed, `"PUT" is not possible on "/v1/servers/alpha"; possible are GET, HEAD, PATCH, DELETE`)},
+		{"GET", "/v1/servers/alpha/secrets/rcon", "", problem(server.CodeMethodNotAllowed, `"GET" is not possible on "/v1/servers/alpha/secrets/rcon"; possible are PUT`)},
 		{"GET", "/v1/servers/alpha/start", "", problem(server.CodeMethodNotAllowed, `"GET" is not possible on "/v1/servers/alpha/start"; possible are POST`)},
 	} {
 		got := f.do(operator, c.method, c.path, c.body)

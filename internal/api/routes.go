@@ -40,6 +40,7 @@ func (rt route) pattern() string { return rt.method + " " + rt.path }
 func (h *handler) routes() []route {
 	const (
 		get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
+		put                   = http.MethodPut
 
 		servers = "/v1/servers"
 		one     = "/v1/servers/{name}"
@@ -52,6 +53,7 @@ func (h *handler) routes() []route {
 		{post, servers, configure("create"), "create-server", "Create a server", typed(h.createServer, docJob)},
 		{patch, one, configure("change"), "change-server", "Change settings; they apply at the next start", typed(h.changeServer)},
 		{del, one, configure("delete"), "delete-server", "Stop, disable and remove a server with its files", typed(h.verb(server.JobDelete), docJob)},
+		{put, one + "/secrets/{secret}", configure("secret"), "set-secret", "Set a secret; it applies at the next start, and nothing reads it back", typed(h.setSecret)},
 		{post, one + "/start", control("start"), "start-server", "Enable for every boot and start", typed(h.verb(server.JobStart), docJob)},
 		{post, one + "/stop", control("stop"), "stop-server", "Disable and stop", typed(h.verb(server.JobStop), docJob)},
 		{post, one + "/restart", control("restart"), "restart-server", "Enable for every boot and restart", typed(h.verb(server.JobRestart), docJob)},

@@ -204,13 +204,14 @@ func (o *Orchestrator) repairFiles(ctx context.Context) {
 			continue
 		}
 		on, err := o.Files.Read(r.row.Name)
+		write := o.Files.Write
 		if err == nil && on.Config.Equal(r.row.Config) {
-			continue
+			write = o.Files.Complete // an older version made them, or a crash left a secret untold
 		}
 		if errors.Is(err, &server.Error{Code: server.CodeInstanceFiles}) || err == nil && on.ID != r.row.ID {
 			continue // gone or foreign: that is drift, and not ours to write over
 		}
-		if err := o.Files.Write(ctx, r.row.Name, r.row.ID, r.row.Config); err != nil {
+		if err := write(ctx, r.row.Name, r.row.ID, r.row.Config); err != nil {
 			o.Log.Error().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot write the settings of a server")
 		}
 	}

@@ -280,6 +280,13 @@ func errPortTaken(port uint16, owner server.Name) *server.Error {
 
 // Change changes settings of a server. They apply at its next start.
 func (o *Orchestrator) Change(ctx context.Context, name server.Name, patch server.ConfigPatch, _ server.Requester) (*Entry, error) {
+	return o.change(ctx, name, patch, nil)
+}
+
+// change changes settings of a server, or with secret one of its secrets: that
+// writes its files, and changes what the next start brings also when the settings
+// stay.
+func (o *Orchestrator) change(ctx context.Context, name server.Name, patch server.ConfigPatch, secret writeSecret) (*Entry, error) {
 	if err := o.writable(); err != nil {
 		return nil, err
 	}
@@ -296,13 +303,17 @@ func (o *Orchestrator) Change(ctx context.Context, name server.Name, patch serve
 	if err != nil {
 		return nil, err
 	}
+	write := o.Files.Write
+	if secret != nil {
+		write = secret
+	}
 	old, oldInvocation := r.row.Config, r.row.ChangedInvocation
-	if cfg.Equal(old) {
+	if secret == nil && cfg.Equal(old) {
 		invocation = oldInvocation // the files are written all the same: that mends what is missing
 	} else if err := o.Store.SetConfig(ctx, r.row.ID, cfg, invocation); err != nil {
 		return nil, err
 	}
-	if err := o.Files.Write(context.WithoutCancel(ctx), name, r.row.ID, cfg); err != nil {
+	if err := write(context.WithoutCancel(ctx), name, r.row.ID, cfg); err != nil {
 		return nil, errors.Join(err, o.Store.SetConfig(context.WithoutCancel(ctx), r.row.ID, old, oldInvocation))
 	}
 	o.mu.Lock()

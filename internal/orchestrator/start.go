@@ -112,7 +112,7 @@ func (r *run) turn() (func(), error) {
 }
 
 // startable looks whether there is anything to start, before anything is
-// changed.
+// changed but for secrets that the files lack.
 func (r *run) startable() error {
 	o, name := r.o, r.rec.row.Name
 	o.mu.RLock()
@@ -128,7 +128,10 @@ func (r *run) startable() error {
 		o.setMissing(r.rec)
 		return err
 	}
-	return o.Files.Installed()
+	if err := o.Files.Installed(); err != nil {
+		return err
+	}
+	return r.completeSecrets()
 }
 
 // setMissing notes that the files of a server are gone, which the next resync
