@@ -37,6 +37,9 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			_, err := c.Change(ctx, "a", client.ConfigPatch{Heal: &heal, Args: &[]string{}})
 			return err
 		}, asked{Method: "PATCH", URI: "/v1/servers/a", Body: `{"config":{"args":[],"heal":"failed"}}`}},
+		{"secret", func(ctx context.Context, c *client.Client) error {
+			return c.SetSecret(ctx, "a", "password", "friends")
+		}, asked{Method: "PUT", URI: "/v1/servers/a/secrets/password", Body: `{"value":"friends"}`}},
 		{"start", func(ctx context.Context, c *client.Client) error { _, err := c.Start(ctx, "a"); return err },
 			asked{Method: "POST", URI: "/v1/servers/a/start"}},
 		{"stop", func(ctx context.Context, c *client.Client) error { _, err := c.Stop(ctx, "a"); return err },
@@ -152,6 +155,28 @@ func TestBadNamesAreNeverSent(t *testing.T) {
 		_, err := c.Stop(within(t), name)
 		if !errors.Is(err, &client.Error{Code: client.CodeInvalidName}) {
 			t.Errorf("%.20q: %v", name, err)
+		}
+	}
+	if got := d.requests(); len(got) != 0 {
+		t.Errorf("sent %v", got)
+	}
+}
+
+func TestBadSecretsAreNeverSent(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 204, "") })
+	c := d.client()
+	for _, bad := range []struct {
+		name, which, value string
+		code               client.Code
+	}{
+		{"a", "../x", "hunter2hunter2", "not-found"}, {"A", "rcon", "hunter2hunter2", client.CodeInvalidName},
+		{"a", "rcon", "hunter2", client.CodeInvalidRequest}, {"a", "password", "hunter2;", client.CodeInvalidRequest},
+		{"a", "gslt", "hunter2hunter2", client.CodeInvalidRequest},
+	} {
+		err := c.SetSecret(within(t), bad.name, bad.which, bad.value)
+		if !errors.Is(err, &client.Error{Code: bad.code}) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%+v: %v", bad, err)
 		}
 	}
 	if got := d.requests(); len(got) != 0 {

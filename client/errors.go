@@ -79,7 +79,7 @@ func (e *Error) Temporary() bool {
 	return e.Code == CodeShuttingDown || e.Code == CodeSystemdUnavailable
 }
 
-func invalidName(err error) error {
+func refusedHere(err error) error {
 	var e *server.Error
 	if !errors.As(err, &e) {
 		return err

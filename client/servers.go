@@ -55,6 +55,24 @@ func (c *Client) Change(ctx context.Context, name string, config ConfigPatch) (*
 	return one[Server](ctx, c, request{method: http.MethodPatch, body: body}, name, "")
 }
 
+// SetSecret gives a server a secret, rcon, password or gslt, for its next start.
+// An empty value takes it away; for rcon a random one is made. Nothing reads a
+// secret back. What is not valid is not sent; no error holds the value.
+func (c *Client) SetSecret(ctx context.Context, name, which, value string) error {
+	n, err := ParseName(name)
+	if err != nil {
+		return err
+	}
+	if err := CheckSecret(which, value); err != nil {
+		return err
+	}
+	body := struct {
+		Value string `json:"value"`
+	}{value}
+	_, err = c.ask(ctx, request{method: http.MethodPut, path: "/v1/servers/" + string(n) + "/secrets/" + which, body: body}, nil)
+	return err
+}
+
 // Start enables and starts a server; the job is returned at once.
 func (c *Client) Start(ctx context.Context, name string) (*Job, error) {
 	return one[Job](ctx, c, request{method: http.MethodPost}, name, "/start")

@@ -214,7 +214,20 @@ func Visible(s string) string { return server.Visible(s) }
 func ParseName(s string) (Name, error) {
 	name, err := server.ParseName(s)
 	if err != nil {
-		return "", invalidName(err)
+		return "", refusedHere(err)
 	}
 	return name, nil
+}
+
+// CheckSecret checks a secret's name, rcon, password or gslt, and the value it
+// shall have, which may be empty. The error does not hold the value.
+func CheckSecret(which, value string) error {
+	name, err := server.ParseSecretName(which)
+	if err == nil {
+		_, err = server.NewSecret(name, value)
+	}
+	if err != nil {
+		return refusedHere(err)
+	}
+	return nil
 }

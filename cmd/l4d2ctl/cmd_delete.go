@@ -78,7 +78,7 @@ func (a *app) confirm(ctx context.Context, servers []client.Server, chosen []str
 			if s := &servers[i]; string(s.Name) == name {
 				fmt.Fprintf(a.stderr, "%s is %s. Deleting it removes all of its files and cannot be undone.\nType its name to delete it: ",
 					paint.text(bold, name), paint.text(stateStyle(s.State), string(s.State)))
-				answer, err := readLine(ctx, answers)
+				answer, err := readLine(ctx, answers, "nothing was deleted")
 				if err != nil {
 					return err
 				}
@@ -91,24 +91,33 @@ func (a *app) confirm(ctx context.Context, servers []client.Server, chosen []str
 	return nil
 }
 
-// readLine reads a line, or gives up when ctx ends; what is read then is lost.
-func readLine(ctx context.Context, r *bufio.Reader) (string, error) {
-	type line struct {
+// readLine reads a line. Without one the error says, after "no answer", what came
+// of it.
+func readLine(ctx context.Context, r *bufio.Reader, without string) (string, error) {
+	return patiently(ctx, func() (string, error) {
+		text, err := r.ReadString('\n')
+		if err != nil && text == "" {
+			return "", errors.New("no answer: " + without)
+		}
+		return text, nil
+	})
+}
+
+// patiently reads, or gives up when ctx ends; what is read then is lost.
+func patiently(ctx context.Context, read func() (string, error)) (string, error) {
+	type answer struct {
 		text string
 		err  error
 	}
-	read := make(chan line, 1)
+	got := make(chan answer, 1)
 	go func() {
-		text, err := r.ReadString('\n')
-		read <- line{text, err}
+		text, err := read()
+		got <- answer{text, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
-	case l := <-read:
-		if l.err != nil && l.text == "" {
-			return "", errors.New("no answer: nothing was deleted")
-		}
-		return l.text, nil
+	case a := <-got:
+		return a.text, a.err
 	}
 }

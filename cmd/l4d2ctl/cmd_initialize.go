@@ -25,6 +25,7 @@ type settings struct {
 	unset      []string
 	args       []string
 	overlays   []string
+	secret     string
 }
 
 func newInitialize(a *app) *cobra.Command {
@@ -38,12 +39,16 @@ func newInitialize(a *app) *cobra.Command {
 
 For a server that exists, the settings given are changed and all others stay; its files are written anew, which brings lost ones back. Changed settings apply at the next start: a server that runs goes on with the old ones until "l4d2ctl start --restart NAME".
 
+With --secret the value of a secret is read from standard input, up to its end but for one line feed; on a terminal it is asked for, and not shown. rcon is the password for RCON, 8 to 64 characters; every server gets a random one when it is created, and an empty line makes a new one. password is what players need to join, 1 to 64 characters, and gslt the game server login token from Steam, 32 hexadecimal digits; an empty line takes them away. A secret has no spaces, quotation marks, backslashes or semicolons. Secrets apply at the next start and win over a user.cfg. left4med shows them to nobody.
+
 A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a letter or a digit.`,
 		Example: `  l4d2ctl initialize versus-1 --port 27015 --gamemode versus
   l4d2ctl initialize versus-1 --set sv_alltalk=1 --set mp_roundlimit=3
   l4d2ctl initialize versus-1 --unset sv_alltalk
   l4d2ctl initialize versus-1 --arg "-tickrate 100" --overlay maps --overlay plugins
-  l4d2ctl initialize versus-1 --arg ""     # no further arguments`,
+  l4d2ctl initialize versus-1 --arg ""     # no further arguments
+  l4d2ctl initialize versus-1 --secret password <file
+  echo | l4d2ctl initialize versus-1 --secret rcon     # a new random one`,
 		ValidArgsFunction: a.completeNames(1),
 		Args:              oneName,
 	}
@@ -62,8 +67,10 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	f.StringArrayVar(&s.args, "arg", nil, "a further `argument` of the game, as \"-tickrate 100\"; all that are given replace all there were")
 	f.StringArrayVar(&s.overlays, "overlay", nil, "an `overlay`, the topmost first; all that are given replace all there were")
 	f.StringVar(&s.heal, "heal", "", "`when` left4med is to start the server again after systemd gave up: off, failed or always (kept, and not acted on by this version)")
+	f.StringVar(&s.secret, "secret", "", "a `secret` to set: rcon, password or gslt; its value is read from standard input")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for the end of the job; print its number")
 	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))
+	completes(cmd, "secret", "rcon", "password", "gslt")
 	completes(cmd, "gamemode", "coop", "versus", "survival", "scavenge", "realism")
 	for _, flag := range []string{"port", "map", "max-players", "hostname", "set", "unset", "arg", "overlay"} {
 		if err := cmd.RegisterFlagCompletionFunc(flag, nothing); err != nil { // only for a flag that does not exist
@@ -81,22 +88,29 @@ func (a *app) initialize(ctx context.Context, c *client.Client, name string, s *
 	if err != nil {
 		return err
 	}
+	if err := secretWanted(s.secret, noWait, flags); err != nil {
+		return err
+	}
 	before, err := a.servers(ctx, c)
+	if err != nil {
+		return err
+	}
+	secret, err := a.readSecret(ctx, name, s.secret)
 	if err != nil {
 		return err
 	}
 	for i := range before.Servers {
 		if now := &before.Servers[i]; string(now.Name) == name {
-			return a.change(ctx, c, now, patch, cvars)
+			return a.change(ctx, c, now, patch, cvars, secret)
 		}
 	}
 	if len(cvars.set) > 0 {
 		patch.CVars = &cvars.set
 	}
-	return a.create(ctx, c, name, patch, before.EventID, noWait)
+	return a.create(ctx, c, name, patch, secret, before.EventID, noWait)
 }
 
-func (a *app) create(ctx context.Context, c *client.Client, name string, patch client.ConfigPatch, after uint64, noWait bool) error {
+func (a *app) create(ctx context.Context, c *client.Client, name string, patch client.ConfigPatch, secret *secret, after uint64, noWait bool) error {
 	job, err := c.Create(ctx, name, patch)
 	if err != nil {
 		return err
@@ -116,6 +130,12 @@ func (a *app) create(ctx context.Context, c *client.Client, name string, patch c
 		}
 		return &exitError{code: exitJobFailed}
 	}
+	if secret != nil {
+		if err := c.SetSecret(ctx, name, secret.which, secret.value); err != nil {
+			return a.leave(ctx, err, b)
+		}
+		a.applied(name, secret.done(), "", false)
+	}
 	if b.Server, err = c.Server(ctx, name); err != nil {
 		return err
 	}
@@ -125,8 +145,9 @@ func (a *app) create(ctx context.Context, c *client.Client, name string, patch c
 	return a.printBatch(b)
 }
 
-// change changes the settings given of a server that exists.
-func (a *app) change(ctx context.Context, c *client.Client, now *client.Server, patch client.ConfigPatch, cvars cvarChanges) error {
+// change changes the settings given of a server that exists, and then its secret
+// unless that is nil.
+func (a *app) change(ctx context.Context, c *client.Client, now *client.Server, patch client.ConfigPatch, cvars cvarChanges, secret *secret) error {
 	name := string(now.Name)
 	if cvars.any() {
 		if now.Config == nil {
@@ -135,18 +156,41 @@ func (a *app) change(ctx context.Context, c *client.Client, now *client.Server, 
 		merged := cvars.merge(now.Config.CVars)
 		patch.CVars = &merged
 	}
-	after, err := c.Change(ctx, name, patch)
-	if err != nil {
-		return err
+	after, given := now, patch != (client.ConfigPatch{})
+	var err error
+	if given || secret == nil {
+		if after, err = c.Change(ctx, name, patch); err != nil {
+			return err
+		}
 	}
-	if patch == (client.ConfigPatch{}) {
+	switch {
+	case given:
+		a.applied(name, "the settings are changed", "they apply", due(after))
+	case secret == nil:
 		a.say("%s exists already, and no setting was given: its files are written anew, with the settings they had.", name)
-	} else if after.RestartDue != nil && *after.RestartDue {
-		a.say("%s: the settings are changed; they apply at the next start: l4d2ctl start --restart %s", name, name)
-	} else {
-		a.say("%s: the settings are changed.", name)
+	}
+	if secret != nil {
+		if err := c.SetSecret(ctx, name, secret.which, secret.value); err != nil {
+			return err
+		}
+		if after, err = c.Server(ctx, name); err != nil {
+			return err
+		}
+		a.applied(name, secret.done(), "it applies", due(after))
 	}
 	return a.printBatch(&batch{Server: after})
+}
+
+// due says whether a server runs with older settings.
+func due(s *client.Server) bool { return s.RestartDue != nil && *s.RestartDue }
+
+// applied says what was changed, and when it counts.
+func (a *app) applied(name, what, applies string, due bool) {
+	if due {
+		a.say("%s: %s; %s at the next start: l4d2ctl start --restart %s", name, what, applies, name)
+		return
+	}
+	a.say("%s: %s.", name, what)
 }
 
 // patch makes a change of the flags that were given; the cvars, which are
