@@ -31,6 +31,11 @@ type Options struct {
 	// AllowInteraction lets polkit ask the user for a password, where a program
 	// that can ask (an agent) runs in the user's session.
 	AllowInteraction bool
+	// OnChallenge is called when a request was refused that a password would
+	// permit, and the interaction is not allowed anyhow: it may start an agent that
+	// asks for passwords, and says whether to send the request again, with the
+	// interaction allowed. Nil never does.
+	OnChallenge func(context.Context) bool
 	// Silence is after how long without a byte a stream of events counts as
 	// dead and is opened anew; 45 s when 0. The daemon sends something every
 	// 15 s.
@@ -88,7 +93,16 @@ type request struct {
 // send asks and returns the answer when it is a success; its body is the
 // caller's to close. Any other answer is an *Error.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
-	req, err := c.build(ctx, r)
+	resp, err := c.sendOnce(ctx, r, c.opts.AllowInteraction)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Challenge && c.opts.OnChallenge != nil && c.opts.OnChallenge(ctx) {
+		return c.sendOnce(ctx, r, true)
+	}
+	return resp, err
+}
+
+func (c *Client) sendOnce(ctx context.Context, r request, interactive bool) (*http.Response, error) {
+	req, err := c.build(ctx, r, interactive)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for %s %s: %w", r.method, r.path, err)
 	}
@@ -107,7 +121,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	return nil, refused(resp, body)
 }
 
-func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
+func (c *Client) build(ctx context.Context, r request, interactive bool) (*http.Request, error) {
 	var body io.Reader
 	if r.body != nil {
 		b, err := json.Marshal(r.body)
@@ -122,7 +136,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 		return nil, err
 	}
 	if r.header != nil {
-		req.Header = r.header
+		req.Header = r.header.Clone()
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -132,7 +146,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", r.accept)
 	req.Header.Set("User-Agent", c.opts.UserAgent)
-	if c.opts.AllowInteraction {
+	if interactive {
 		req.Header.Set("X-Allow-Interaction", "true")
 	}
 	return req, nil

@@ -29,6 +29,8 @@ type Error struct {
 	Field  string       // the first field at fault, as "config.port"; empty when none is
 	Fields []FieldError // all fields at fault
 	Job    int64        // the job in the way, for CodeBusy; 0 when there is none
+
+	Challenge bool // for CodeNotAuthorized: a password would do; see Options.OnChallenge
 }
 
 // FieldError is what is wrong with one part of a request: a field of the body
@@ -95,6 +97,8 @@ type problem struct {
 	Code   Code            `json:"code"`
 	Errors []FieldError    `json:"errors"`
 	Job    json.RawMessage `json:"job"` // the id, or the job itself
+
+	Challenge bool `json:"challenge"`
 }
 
 // refused makes an Error of an answer that is not a success.
@@ -110,7 +114,7 @@ func refused(resp *http.Response, body []byte) *Error {
 }
 
 func (p *problem) err() *Error {
-	e := &Error{Status: p.Status, Code: p.Code, Fields: p.Errors, Job: jobID(p.Job)}
+	e := &Error{Status: p.Status, Code: p.Code, Fields: p.Errors, Job: jobID(p.Job), Challenge: p.Challenge}
 	e.Detail = cmp.Or(p.Detail, p.Title, fmt.Sprintf("the daemon answered %d", p.Status))
 	if len(p.Errors) > 0 {
 		e.Field = p.Errors[0].Field

@@ -38,6 +38,8 @@ type app struct {
 	timeout time.Duration
 
 	accepted bool // the command line was understood
+
+	agent passwordAgent
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
@@ -47,6 +49,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	a.agent.end()
 	if err == nil {
 		return exitDone
 	}
@@ -141,9 +144,9 @@ func (a *app) does(limit time.Duration, do action) func(*cobra.Command, []string
 
 func (a *app) client() *client.Client {
 	return client.New(client.Options{
-		Socket:           a.socketPath(),
-		UserAgent:        "l4d2ctl/" + version,
-		AllowInteraction: isTerminal(a.stdin),
+		Socket:      a.socketPath(),
+		UserAgent:   "l4d2ctl/" + version,
+		OnChallenge: a.onChallenge,
 	})
 }
 

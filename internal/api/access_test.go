@@ -101,6 +101,8 @@ func TestOneServerOnly(t *testing.T) {
 		"DELETE /v1/servers/beta":        403,
 		"POST /v1/jobs/2/cancel":         200,
 		"POST /v1/jobs/1/cancel":         403,
+		"GET /v1/jobs/1":                 403,
+		"GET /v1/jobs":                   403,
 		"POST /v1/jobs/99/cancel":        403, // whether there is one is not hers to know
 		"POST /v1/resync":                403,
 		"GET /v1/servers/alpha":          200,
@@ -109,6 +111,10 @@ func TestOneServerOnly(t *testing.T) {
 		if a := f.do(ann, method, path, ""); a.Status != want {
 			t.Errorf("%s: got %d %s, want %d", request, a.Status, a.Body, want)
 		}
+	}
+	own := into[server.Job](t, f.do(ann, "POST", "/v1/servers/beta/restart", ""))
+	if a := f.do(ann, "GET", fmt.Sprintf("/v1/jobs/%d", own.ID), ""); a.Status != 200 {
+		t.Errorf("her own job: %d %s", a.Status, a.Body)
 	}
 	both := f.do(ann, "POST", "/v1/actions", `{"action":"restart","servers":["beta","alpha","beta"]}`)
 	var act struct {

@@ -145,7 +145,7 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 			c.server, err = server.ParseName(r.PathValue("name"))
 		}
 		if err == nil && rt.asks.once() {
-			err = h.gate.Check(r.Context(), c.asksFor(rt.asks.action, rt.asks.verb, h.about(r, c)))
+			err = h.permit(r, c, rt.asks)
 		}
 		if err == nil && r.URL.RawQuery != "" {
 			err = knownQuery(r, params)
@@ -185,25 +185,22 @@ func (h *handler) patient(w http.ResponseWriter, r *http.Request, waits, interac
 	}
 }
 
-// about names the server that a request is about, for the rules of polkit: the
-// one in the path, the one that a list is narrowed to, or that of a job.
-func (h *handler) about(r *http.Request, c call) string {
-	if id := r.PathValue("id"); id != "" {
-		n, err := strconv.ParseInt(id, 10, 64)
-		if err != nil {
-			return "" // the route itself refuses it
+// permit asks the gate about a request. polkit's rules are told which server it
+// is about: the one in the path, that of a job, or the one that a list is narrowed
+// to.
+func (h *handler) permit(r *http.Request, c call, a asks) error {
+	about := string(c.server)
+	if id, err := strconv.ParseInt(r.PathValue("id"), 10, 64); err == nil {
+		if job, err := h.backend.Job(r.Context(), id); err == nil {
+			about = string(job.Server)
+			if a.own && job.RequestedBy.UID == c.peer.UID && job.RequestedBy.Via != server.ViaHeal {
+				return nil
+			}
 		}
-		if job, err := h.backend.Job(r.Context(), n); err == nil {
-			return string(job.Server)
-		}
-		return ""
+	} else if name, err := server.ParseName(r.URL.Query().Get("server")); err == nil && about == "" {
+		about = string(name)
 	}
-	if c.server == "" {
-		if name, err := server.ParseName(r.URL.Query().Get("server")); err == nil {
-			return string(name)
-		}
-	}
-	return string(c.server)
+	return h.gate.Check(r.Context(), c.asksFor(a.action, a.verb, about))
 }
 
 // knownQuery refuses parameters that the route does not have: a mistyped one

@@ -24,6 +24,7 @@ type asks struct {
 	action authz.Action
 	verb   string // what polkit's rules are told it is about to do
 	each   bool   // the handler asks for each server that the body names
+	own    bool   // who asked for the job may see it anyway
 }
 
 func (a asks) once() bool { return a.action != authz.None && !a.each }
@@ -31,6 +32,7 @@ func (a asks) once() bool { return a.action != authz.None && !a.each }
 // What the routes ask.
 func nothing() asks              { return asks{} }
 func inspect(verb string) asks   { return asks{action: authz.Inspect, verb: verb} }
+func inspectOrOwn() asks         { return asks{action: authz.Inspect, verb: "jobs", own: true} }
 func control(verb string) asks   { return asks{action: authz.Control, verb: verb} }
 func controlEach() asks          { return asks{action: authz.Control, each: true} }
 func configure(verb string) asks { return asks{action: authz.Configure, verb: verb} }
@@ -60,7 +62,7 @@ func (h *handler) routes() []route {
 		{get, one + "/logs", inspect("logs"), "read-logs", "A server's log", raw(h.logs, docLogs)},
 		{post, "/v1/actions", controlEach(), "act", "Start, stop or restart many servers at once", typed(h.act, docAct)},
 		{get, jobs, inspect("jobs"), "list-jobs", "Jobs, newest first", typed(h.listJobs)},
-		{get, job, inspect("jobs"), "get-job", "One job", typed(h.getJob)},
+		{get, job, inspectOrOwn(), "get-job", "One job", typed(h.getJob)},
 		{post, job + "/cancel", control("cancel"), "cancel-job", "Cancel a job that has not ended", typed(h.cancelJob)},
 		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
 		{post, "/v1/resync", control("resync"), "resync", "Check all servers against systemd now", typed(h.resync)},
@@ -121,6 +123,8 @@ func (a asks) description() string {
 		return "Asks no permission."
 	case a.each:
 		return "Asks " + string(a.action) + " for each server."
+	case a.own:
+		return "Asks " + string(a.action) + ", unless it is the client's own job."
 	}
 	return "Asks " + string(a.action) + "."
 }

@@ -5,7 +5,6 @@ package authz
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -61,8 +60,7 @@ type Gate struct {
 	authority Authority
 	refused   func(Request, *server.Error)
 
-	slow    atomic.Bool // the authority let the last glance wait for nothing
-	probing atomic.Bool // one glance finds out whether it still does
+	blind atomic.Int64 // until when no glance is worth its while: UnixNano, 0 for none
 }
 
 // NewGate makes a gate. refused, which may be nil, is told of every request
@@ -90,6 +88,9 @@ func (g *Gate) Check(ctx context.Context, r Request) error {
 		return nil
 	}
 	answer, err := g.authority.Ask(ctx, r)
+	if err == nil {
+		g.blind.Store(0)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("cannot decide whether uid %d may %s: %w", r.Peer.UID, r.Action.verb(), ctx.Err())
@@ -101,14 +102,18 @@ func (g *Gate) Check(ctx context.Context, r Request) error {
 	return nil
 }
 
-// glance bounds how long a request that needs no permission waits to learn
-// whether its peer may see more.
-const glance = 2 * time.Second
+const (
+	// glance bounds how long a request that needs no permission waits to learn
+	// whether its peer may see more.
+	glance = time.Second
+	// blindness is how long nobody waits any more after one has waited for nothing.
+	blindness = 15 * time.Second
+)
 
 // May says whether the peer may, without ever asking it for a password, for
-// what is left out of an answer otherwise. It waits at most 2 s, and while polkit
-// lets everybody wait for nothing, one at a time: who may see the bare state
-// must not depend on polkit.
+// what is left out of an answer otherwise. It waits at most 1 s, and does not for
+// 15 s after polkit has let one wait for nothing: seeing the bare state must not
+// depend on polkit.
 func (g *Gate) May(ctx context.Context, r Request) bool {
 	if r.Peer.Game() {
 		return false
@@ -116,18 +121,15 @@ func (g *Gate) May(ctx context.Context, r Request) bool {
 	if free(r) {
 		return true
 	}
-	if g.slow.Load() {
-		if !g.probing.CompareAndSwap(false, true) {
-			return false
-		}
-		defer g.probing.Store(false)
+	if time.Now().UnixNano() < g.blind.Load() {
+		return false
 	}
 	r.Interactive = false
 	short, cancel := context.WithTimeout(ctx, glance)
 	defer cancel()
 	answer, err := g.authority.Ask(short, r)
-	if ctx.Err() == nil {
-		g.slow.Store(errors.Is(err, context.DeadlineExceeded))
+	if short.Err() != nil && ctx.Err() == nil {
+		g.blind.Store(time.Now().Add(blindness).UnixNano())
 	}
 	return err == nil && answer.Authorized
 }

@@ -68,19 +68,28 @@ func (p *Polkit) Close() {
 	}
 }
 
-// Ask implements Authority. An interactive request may take 3 minutes, any
-// other at most 5 s, and a question whose answer nobody waits for any more is
-// taken back.
+// Ask implements Authority. polkit has 5 s to answer; where a password would do
+// and the request is interactive, a person then has 3 minutes to type it. A
+// question whose answer nobody waits for any more is taken back.
 func (p *Polkit) Ask(ctx context.Context, r Request) (Answer, error) {
-	limit, turns := p.patience, p.turns
-	if r.Interactive {
-		limit, turns = AskPatience, p.asking
+	interactive := r.Interactive
+	r.Interactive = false
+	a, err := p.within(ctx, p.patience, p.turns, r)
+	if err != nil || a.Authorized || !a.Challenge || !interactive {
+		return a, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	r.Interactive = true
+	return p.within(ctx, AskPatience, p.asking, r)
+}
+
+// within asks one question that may take so long.
+func (p *Polkit) within(ctx context.Context, limit time.Duration, turns *turns, r Request) (Answer, error) {
+	late := fmt.Errorf("%w within %s", errLate, limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
 	defer cancel()
 	give, err := turns.take(ctx, r.Peer.UID)
 	if err != nil {
-		return Answer{}, fmt.Errorf("too many questions wait for polkit: %w", err)
+		return Answer{}, fmt.Errorf("too many questions wait for polkit: %w", context.Cause(ctx))
 	}
 	answers := make(chan answered, 1)
 	go func() { // a bus that does not read holds a write up longer than ctx
@@ -90,11 +99,17 @@ func (p *Polkit) Ask(ctx context.Context, r Request) (Answer, error) {
 	}()
 	select {
 	case a := <-answers:
+		if a.err != nil && ctx.Err() != nil {
+			a.err = context.Cause(ctx)
+		}
 		return a.Answer, a.err
 	case <-ctx.Done():
-		return Answer{}, fmt.Errorf("polkit did not answer: %w", ctx.Err())
+		return Answer{}, context.Cause(ctx)
 	}
 }
+
+// errLate is in the chain of the error when polkit did not answer in time.
+var errLate = errors.New("polkit did not answer")
 
 type answered struct {
 	Answer
@@ -191,10 +206,9 @@ func explain(err error) error {
 	}
 }
 
-// Ping says whether polkit answers, and starts it when it does not run.
+// Ping says whether polkit answers before ctx ends, and starts it when it does
+// not run.
 func (p *Polkit) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, p.patience)
-	defer cancel()
 	pong := make(chan error, 1)
 	go func() {
 		conn, err := p.connect(ctx)
@@ -207,7 +221,7 @@ func (p *Polkit) Ping(ctx context.Context) error {
 	case err := <-pong:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("polkit did not answer: %w", ctx.Err())
+		return fmt.Errorf("%w: %w", errLate, context.Cause(ctx))
 	}
 }
 
@@ -218,7 +232,7 @@ const checkPatience = time.Second
 // Check is a line for `l4d2ctl doctor`.
 func (p *Polkit) Check(ctx context.Context) server.Check {
 	c := server.Check{Name: "polkit", OK: true, Found: "polkit answers, so not root alone may act"}
-	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, checkPatience, fmt.Errorf("not within %s", checkPatience))
 	defer cancel()
 	if err := p.Ping(ctx); err != nil {
 		c.OK = false

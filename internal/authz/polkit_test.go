@@ -138,17 +138,29 @@ func TestPolkitIsAsked(t *testing.T) {
 		},
 		"a caller on the bus who may be asked": {
 			authz.Request{Peer: authz.Peer{UID: 1000, PID: 17, BusName: ":1.99"}, Action: authz.Configure, Verb: "create", Interactive: true},
-			question{Kind: "system-bus-name", Name: ":1.99", UID: -1, Action: string(authz.Configure), Details: map[string]string{"verb": "create"}, Flags: 1},
+			question{Kind: "system-bus-name", Name: ":1.99", UID: -1, Action: string(authz.Configure), Details: map[string]string{"verb": "create"}},
 		},
 	} {
-		for _, want := range []authz.Answer{{Authorized: true}, {Challenge: true}} {
-			fake.answer <- want.Authorized
+		for _, answers := range [][]bool{{true}, {false, true}, {false, false}} {
+			want, asked := authz.Answer{}, []question{c.want}
+			if !answers[0] && c.request.Interactive { // then a person is asked
+				asked = append(asked, c.want)
+				asked[1].Flags = 1
+			} else {
+				answers = answers[:1]
+			}
+			for _, a := range answers {
+				fake.answer <- a
+				want = authz.Answer{Authorized: a, Challenge: !a}
+			}
 			got, err := polkit.Ask(t.Context(), c.request)
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%s: %v\n%s", name, err, diff)
 			}
-			if diff := cmp.Diff(c.want, <-fake.asked); diff != "" {
-				t.Errorf("%s was asked as (-want +got):\n%s", name, diff)
+			for _, q := range asked {
+				if diff := cmp.Diff(q, <-fake.asked); diff != "" {
+					t.Errorf("%s was asked as (-want +got):\n%s", name, diff)
+				}
 			}
 		}
 	}
@@ -223,18 +235,18 @@ func TestPolkitTakesTurns(t *testing.T) {
 	const many = 40
 	for range many {
 		go func() {
-			_, err := polkit.Ask(ctx, authz.Request{Peer: kim, Action: authz.Control, Interactive: true})
+			_, err := polkit.Ask(ctx, authz.Request{Peer: kim, Action: authz.Control})
 			ended <- err
 		}()
 	}
-	const perUID = 4
+	const perUID = 16
 	for range perUID {
 		<-fake.asked
 	}
 	fake.answer <- true // whichever it is for
 	other := make(chan error, 1)
 	go func() {
-		_, err := polkit.Ask(t.Context(), authz.Request{Peer: authz.Peer{UID: 1001, PID: 18}, Action: authz.Control, Interactive: true})
+		_, err := polkit.Ask(t.Context(), authz.Request{Peer: authz.Peer{UID: 1001, PID: 18}, Action: authz.Control})
 		other <- err
 	}()
 	for q := (<-fake.asked); q.UID != 1001; q = <-fake.asked {
