@@ -10,7 +10,7 @@ import (
 )
 
 // passwordAgent is pkttyagent(1), which asks for passwords on this terminal for
-// polkit. It stands back where the user's session has an agent of its own.
+// polkit.
 type passwordAgent struct{ cmd *exec.Cmd }
 
 // agentPatience is how long the agent may take to register with polkit.
@@ -23,13 +23,15 @@ func (a *app) onChallenge(ctx context.Context) bool {
 		return false
 	}
 	if a.agent.cmd == nil {
-		a.agent.begin(ctx)
+		// Standing back for an agent of the user's session, if there is a session:
+		// without one polkit overlooks an agent that does (tried with 122 and 126).
+		a.agent.begin(ctx, a.getenv("XDG_SESSION_ID") != "")
 	}
 	return true // also without this agent: there may be another one
 }
 
 // begin starts the agent and waits until polkit knows it.
-func (p *passwordAgent) begin(ctx context.Context) {
+func (p *passwordAgent) begin(ctx context.Context, fallback bool) {
 	ready, notify, err := os.Pipe()
 	if err != nil {
 		return
@@ -37,7 +39,10 @@ func (p *passwordAgent) begin(ctx context.Context) {
 	defer ready.Close()
 	// Its parent is whom it asks for. It must outlive ctx by the time that end
 	// needs to give the terminal back.
-	cmd := exec.Command("pkttyagent", "--notify-fd=3", "--fallback")
+	cmd := exec.Command("pkttyagent", "--notify-fd=3")
+	if fallback {
+		cmd.Args = append(cmd.Args, "--fallback")
+	}
 	cmd.ExtraFiles = []*os.File{notify}
 	err = cmd.Start()
 	notify.Close()

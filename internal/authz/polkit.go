@@ -79,7 +79,9 @@ func (p *Polkit) Ask(ctx context.Context, r Request) (Answer, error) {
 		return a, err
 	}
 	r.Interactive = true
-	return p.within(ctx, AskPatience, p.asking, r)
+	a, err = p.within(ctx, AskPatience, p.asking, r)
+	a.Challenge = err == nil && !a.Authorized // polkit calls a wrong password a plain no
+	return a, err
 }
 
 // within asks one question that may take so long.
