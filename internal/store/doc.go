@@ -1,5 +1,5 @@
-// Package store keeps what must outlive the daemon: servers, jobs and the
-// reservation of event ids, in one SQLite file (left4med's state.db).
+// Package store keeps what must outlive the daemon: servers, jobs, the
+// history and the reservation of event ids, in one SQLite file (left4med's state.db).
 //
 // A write that returned nil is on the disk: the database runs in WAL mode with
 // synchronous=FULL, so every commit is followed by fsync

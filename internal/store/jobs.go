@@ -50,7 +50,7 @@ const defaultJobs = 100
 const jobColumns = `id, server_id, server, kind, state, uid, user, via, on_behalf_of, created_at, started_at, finished_at,
 	superseded_by, progress_done, progress_total, progress_text, error_code, error_detail, error_logs, step, mark, boot_id`
 
-// InsertJobs stores new jobs, all or none, and returns them with their ids and
+// InsertJobs stores new jobs and their entries of the history, all or none, and returns them with their ids and
 // an absent creation time filled in. A job that one of them supersedes ends
 // canceled, finished when the new one was created; one that had ended before
 // stays as it was.
@@ -63,7 +63,11 @@ func (s *Store) InsertJobs(ctx context.Context, jobs []NewJob) ([]JobRow, error)
 				return err
 			}
 			if n.Supersedes != 0 {
-				_, err := q.ExecContext(ctx, `UPDATE jobs SET state = ?, finished_at = ?, superseded_by = ? WHERE id = ? AND finished_at IS NULL`,
+				err := addJobEnd(ctx, q, n.Supersedes, rows[i].CreatedAt, server.JobCanceled, supersededBy(rows[i].ID))
+				if err != nil {
+					return err
+				}
+				_, err = q.ExecContext(ctx, `UPDATE jobs SET state = ?, finished_at = ?, superseded_by = ? WHERE id = ? AND finished_at IS NULL`,
 					server.JobCanceled, micros(rows[i].CreatedAt), rows[i].ID, n.Supersedes)
 				if err != nil {
 					return err
@@ -93,15 +97,17 @@ func (s *Store) insertJob(ctx context.Context, q querier, j *JobRow) error {
 			started_at, finished_at, superseded_by, progress_done, progress_total, progress_text, error_code, error_detail, error_logs)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		append([]any{
-			sql.NullInt64{Int64: j.ServerID, Valid: j.ServerID != 0}, j.Server, j.Kind, j.State,
+			orNull(j.ServerID), j.Server, j.Kind, j.State,
 			j.RequestedBy.UID, j.RequestedBy.User, j.RequestedBy.Via, j.RequestedBy.OnBehalfOf,
 			micros(j.CreatedAt), j.Step, textOf(j.Mark), j.BootID,
 		}, v...)...)
 	if err != nil {
 		return err
 	}
-	j.ID, err = res.LastInsertId()
-	return err
+	if j.ID, err = res.LastInsertId(); err != nil {
+		return err
+	}
+	return s.addJobBegin(ctx, q, j)
 }
 
 // valuesOf are the columns of a job that change while it lives, in the order
@@ -137,8 +143,8 @@ func (s *Store) UpdateJob(ctx context.Context, row JobRow) error {
 	return s.UpdateJobs(ctx, []JobRow{row})
 }
 
-// UpdateJobs stores the state, times, progress and error of unfinished jobs, all
-// or none. What SetStep wrote stays. A job that has ended is never changed
+// UpdateJobs stores the state, times, progress and error of unfinished jobs, and
+// the ends of those that end in the history, all or none. What SetStep wrote stays. A job that has ended is never changed
 // again: that is CodeJobFinished, and an unknown one CodeJobNotFound.
 func (s *Store) UpdateJobs(ctx context.Context, rows []JobRow) error {
 	return s.write(ctx, "store the jobs' progress", func(ctx context.Context, q querier) error {
@@ -155,6 +161,15 @@ func updateJob(ctx context.Context, q querier, j *JobRow) error {
 	v, err := valuesOf(j)
 	if err != nil {
 		return err
+	}
+	if j.State.Finished() {
+		why := j.Error
+		if why == nil && j.SupersededBy != nil {
+			why = supersededBy(*j.SupersededBy)
+		}
+		if err := addJobEnd(ctx, q, j.ID, j.FinishedAt, j.State, why); err != nil {
+			return err
+		}
 	}
 	res, err := q.ExecContext(ctx, `UPDATE jobs SET started_at = ?, finished_at = ?, superseded_by = ?,
 			progress_done = ?, progress_total = ?, progress_text = ?, error_code = ?, error_detail = ?, error_logs = ?, state = ?

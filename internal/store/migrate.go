@@ -10,13 +10,17 @@ import (
 // migration brings a database from one version to the next.
 type migration string
 
-//go:embed schema/001.sql
-var schema001 string
+var (
+	//go:embed schema/001.sql
+	schema001 string
+	//go:embed schema/002.sql
+	schema002 string
+)
 
 // migrations lists the steps from an empty file on; the database's
 // user_version counts those that were done. A step that was released is never
 // changed again: the next change of the schema is a new step.
-func migrations() []migration { return []migration{migration(schema001)} }
+func migrations() []migration { return []migration{migration(schema001), migration(schema002)} }
 
 // migrate does the missing steps, each in a transaction of its own together
 // with its number, and returns the version reached.

@@ -344,6 +344,8 @@ func TestQueriesUseIndexes(t *testing.T) {
 		`SELECT * FROM jobs WHERE state = 'failed' AND id < 9 ORDER BY id DESC LIMIT 9`: "jobs_by_state ",
 		`SELECT * FROM jobs WHERE finished_at IS NULL ORDER BY id`:                      "jobs_unfinished",
 		`SELECT name FROM servers WHERE deleted_at IS NULL AND port = 1 AND id <> 2`:    "servers_port ",
+		`SELECT * FROM history WHERE server = 'a' AND id < 9 ORDER BY id DESC LIMIT 9`:  "history_by_server ",
+		`SELECT id FROM history WHERE kind = 'refusal' ORDER BY id DESC LIMIT 1`:        "history_refusals ",
 	} {
 		rows, err := s.readers.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+query)
 		must(t, err)

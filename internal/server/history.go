@@ -1,0 +1,73 @@
+package server
+
+import (
+	"fmt"
+	"time"
+)
+
+// HistoryKind is what an entry of the history is about.
+type HistoryKind string
+
+// The kinds of entries. Readers ignore kinds they do not know.
+const (
+	HistoryJob     HistoryKind = "job"     // a job was accepted, or has ended
+	HistoryRefusal HistoryKind = "refusal" // a request was refused
+	HistoryChange  HistoryKind = "change"  // something was changed without a job
+)
+
+// HistoryEntry is one thing that happened, and who asked for it. A field that
+// is zero is unknown, or there is none.
+type HistoryEntry struct {
+	ID       int64       `json:"id" doc:"Grows; never used again."`
+	At       time.Time   `json:"at"`
+	Server   string      `json:"server,omitempty" doc:"The server's name; for a refusal as it was named, cut and escaped when it is no name."`
+	ServerID int64       `json:"server_id,omitempty"`
+	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change; there may be others."`
+	What     string      `json:"what,omitempty" doc:"The job's kind, or the verb: start, create, change, cancel."`
+	From     string      `json:"from,omitempty" doc:"For a job: the state before; left out when it is new."`
+	To       string      `json:"to,omitempty" doc:"For a job: the state from then on."`
+	Job      int64       `json:"job,omitempty" doc:"The job it is about; for a refusal with the code busy, the one in the way."`
+	By       *Requester  `json:"by,omitempty" doc:"Who asked, from the kernel's or the bus's word."`
+	SeenBy   string      `json:"seen_by,omitempty" doc:"How it was observed, when nobody asked."`
+	Code     Code        `json:"code,omitempty" doc:"Why it was refused or did not succeed."`
+	Detail   string      `json:"detail,omitempty" doc:"The same in words; for a change: what was changed."`
+}
+
+// Words says in a few words what happened, without the server, the detail and
+// who asked: "start asked for, job 17", "stop refused".
+func (e HistoryEntry) Words() string {
+	var s string
+	switch {
+	case e.Kind == HistoryRefusal && e.What == "":
+		return "more refused"
+	case e.Kind == HistoryRefusal:
+		return e.What + " refused"
+	case e.Kind == HistoryJob && e.To == string(JobQueued):
+		s = e.What + " asked for"
+	case e.Kind == HistoryJob:
+		s = e.What + " " + e.To
+	case e.Kind == HistoryChange:
+		s = e.What
+	default:
+		s = fmt.Sprintf("%s: %s -> %s", e.What, e.From, e.To)
+	}
+	if e.Job != 0 {
+		s += fmt.Sprintf(", job %d", e.Job)
+	}
+	return s
+}
+
+// HistoryFilter selects entries of the history, newest first.
+type HistoryFilter struct {
+	Server Name  // empty: all; else also those of earlier servers of the name
+	Before int64 // only ids below; 0: from the newest
+	Limit  int   // at most so many; 0: 100
+}
+
+// Refusal is a request that was refused, for the history.
+type Refusal struct {
+	By     Requester
+	What   string // the verb, as in HistoryEntry
+	Server string // as the request named it, unchecked; empty when it is about none
+	Err    *Error // its cause, Err.Err, is left out of the history
+}

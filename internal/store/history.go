@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/left4med/left4med/internal/server"
+)
+
+const defaultHistory = 100
+
+// insertHistory is followed by VALUES or a SELECT.
+const insertHistory = `INSERT INTO history (at, server_id, server, kind, what, was, became, job, uid, user, via, on_behalf_of, seen_by, code, detail) `
+
+// AddHistory stores entries, all or none, in their order. An absent time is
+// filled in; the ids are the store's. A job's entries are written by what
+// stores the job.
+func (s *Store) AddHistory(ctx context.Context, entries ...server.HistoryEntry) error {
+	return s.write(ctx, "store the history", func(ctx context.Context, q querier) error {
+		for _, e := range entries {
+			if err := s.addHistory(ctx, q, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) addHistory(ctx context.Context, q querier, e server.HistoryEntry) error {
+	var by server.Requester
+	if e.By != nil {
+		by = *e.By
+	}
+	_, err := q.ExecContext(ctx, insertHistory+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		micros(s.orNow(e.At)), orNull(e.ServerID), e.Server, e.Kind, e.What, e.From, e.To, orNull(e.Job),
+		sql.NullInt64{Int64: int64(by.UID), Valid: e.By != nil}, by.User, by.Via, by.OnBehalfOf, e.SeenBy, e.Code, e.Detail)
+	return err
+}
+
+func orNull(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id != 0} }
+
+// addJobBegin notes that a job was accepted.
+func (s *Store) addJobBegin(ctx context.Context, q querier, j *JobRow) error {
+	return s.addHistory(ctx, q, server.HistoryEntry{
+		At: j.CreatedAt, Server: string(j.Server), ServerID: j.ServerID, Kind: server.HistoryJob,
+		What: string(j.Kind), To: string(j.State), Job: j.ID, By: &j.RequestedBy,
+	})
+}
+
+// addJobEnd notes how a job ends. It is called before the job's row is changed,
+// and does nothing for a job that has ended already.
+func addJobEnd(ctx context.Context, q querier, id int64, at time.Time, to server.JobState, why *server.JobError) error {
+	var e server.JobError
+	if why != nil {
+		e = *why
+	}
+	_, err := q.ExecContext(ctx, insertHistory+`SELECT ?, server_id, server, ?, kind, state, ?, id, uid, user, via, on_behalf_of, '', ?, ?
+		FROM jobs WHERE id = ? AND finished_at IS NULL`, micros(at), server.HistoryJob, to, e.Code, e.Detail, id)
+	return err
+}
+
+// supersededBy is the reason in the history of a job that another one replaced.
+func supersededBy(id int64) *server.JobError {
+	return &server.JobError{Detail: fmt.Sprintf("job %d took its place", id)}
+}
+
+// History returns the entries that match, newest first.
+func (s *Store) History(ctx context.Context, f server.HistoryFilter) ([]server.HistoryEntry, error) {
+	query, args := `SELECT id, at, server_id, server, kind, what, was, became, job, uid, user, via, on_behalf_of, seen_by, code, detail
+		FROM history WHERE true`, []any{}
+	if f.Server != "" {
+		query, args = query+` AND server = ?`, append(args, f.Server)
+	}
+	if f.Before > 0 {
+		query, args = query+` AND id < ?`, append(args, f.Before)
+	}
+	if f.Limit <= 0 {
+		f.Limit = defaultHistory
+	}
+	rows, err := s.readers.QueryContext(ctx, query+` ORDER BY id DESC LIMIT ?`, append(args, f.Limit)...)
+	if err != nil {
+		return nil, s.fail("read the history", err)
+	}
+	defer rows.Close()
+	entries := []server.HistoryEntry{}
+	for rows.Next() {
+		e, err := scanHistory(rows)
+		if err != nil {
+			return nil, s.fail("read the history", err)
+		}
+		entries = append(entries, e)
+	}
+	return entries, s.fail("read the history", rows.Err())
+}
+
+func scanHistory(row scanner) (server.HistoryEntry, error) {
+	var (
+		e                      server.HistoryEntry
+		by                     server.Requester
+		at, serverID, job, uid sql.NullInt64
+	)
+	err := row.Scan(&e.ID, &at, &serverID, &e.Server, &e.Kind, &e.What, &e.From, &e.To, &job,
+		&uid, &by.User, &by.Via, &by.OnBehalfOf, &e.SeenBy, &e.Code, &e.Detail)
+	e.At, e.ServerID, e.Job = timeOf(at), serverID.Int64, job.Int64
+	if uid.Valid {
+		by.UID = uint32(uid.Int64)
+		e.By = &by
+	}
+	return e, err
+}
+
+// HistoryLimits is what PruneHistory keeps.
+type HistoryLimits struct {
+	Rows     int       // the newest so many, at least 1
+	Refusals int       // of these at most so many refusals, so that they drive out nothing else; at least 1
+	Since    time.Time // and nothing older
+}
+
+// PruneHistory removes the oldest entries over the limits, at most 1,000 at a
+// time, and returns how many. How many are too old is told from the 1,000
+// oldest, so that what is kept is not walked.
+func (s *Store) PruneHistory(ctx context.Context, keep HistoryLimits) (removed int64, err error) {
+	err = s.write(ctx, "remove old history", func(ctx context.Context, q querier) error {
+		res, err := q.ExecContext(ctx, `
+			WITH oldest AS (SELECT id, at FROM history ORDER BY id LIMIT ?)
+			DELETE FROM history WHERE id IN (
+			  SELECT id FROM oldest WHERE at < ?
+			  UNION SELECT id FROM oldest WHERE id <= (SELECT id FROM history ORDER BY id DESC LIMIT 1 OFFSET ?)
+			  UNION SELECT id FROM history WHERE kind = 'refusal'
+			    AND id <= (SELECT id FROM history WHERE kind = 'refusal' ORDER BY id DESC LIMIT 1 OFFSET ?)
+			  LIMIT ?)`,
+			pruneLimit, keep.Since.UnixMicro(), max(keep.Rows, 1), max(keep.Refusals, 1), pruneLimit)
+		if err != nil {
+			return err
+		}
+		removed, err = res.RowsAffected()
+		return err
+	})
+	return removed, err
+}
