@@ -78,7 +78,9 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 		return srv.Shutdown(grace)
 	})
 	g.Go(func() error { return watchdog(ctx, orch, log) })
-	return g.Wait()
+	err = g.Wait()
+	orch.FlushRefusals(context.WithoutCancel(ctx))
+	return err
 }
 
 func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, logs *journal.Reader, log zerolog.Logger) (*orchestrator.Orchestrator, error) {

@@ -41,6 +41,7 @@ var probes = map[string]probe{
 	"GET /v1/jobs":                            {path: "/v1/jobs", status: 200},
 	"GET /v1/jobs/{id}":                       {path: "/v1/jobs/1", status: 200},
 	"POST /v1/jobs/{id}/cancel":               {path: "/v1/jobs/1/cancel", status: 200},
+	"GET /v1/history":                         {path: "/v1/history", status: 200},
 	"GET /v1/events":                          {path: "/v1/events", status: 200, open: true},
 	"POST /v1/resync":                         {path: "/v1/resync", status: 204},
 	"GET /v1/health":                          {path: "/v1/health", status: 200, open: true},

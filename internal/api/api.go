@@ -43,6 +43,7 @@ type Backend interface {
 	// it is together with ctx's error.
 	WaitJob(ctx context.Context, id int64) (*server.Job, error)
 	Cancel(ctx context.Context, id int64, who server.Requester) (*server.Job, error)
+	History(ctx context.Context, f server.HistoryFilter) ([]server.HistoryEntry, error)
 	// Watch reads the events after an id, or from now on when resume is false.
 	Watch(after uint64, resume bool) *orchestrator.Watcher
 	Resync(ctx context.Context) error

@@ -50,6 +50,8 @@ type fakeBackend struct {
 	ended   map[int64]chan struct{}
 	filter  orchestrator.JobFilter // the last one asked for
 	patch   server.ConfigPatch     // the last one given
+	history []server.HistoryEntry
+	asked   server.HistoryFilter // the last one asked for
 	secrets map[server.SecretName]server.Secret
 	waiting chan struct{} // receives when a wait begins
 	left    chan struct{} // receives when a wait ended with its context
@@ -203,6 +205,13 @@ func (b *fakeBackend) Jobs(_ context.Context, f orchestrator.JobFilter) ([]*serv
 	defer b.mu.Unlock()
 	b.filter = f
 	return slices.Clone(b.jobs), b.fail
+}
+
+func (b *fakeBackend) History(_ context.Context, f server.HistoryFilter) ([]server.HistoryEntry, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = f
+	return b.history, b.fail
 }
 
 func (b *fakeBackend) WaitJob(ctx context.Context, id int64) (*server.Job, error) {

@@ -83,6 +83,8 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v1/jobs?limit=many", "", field("limit", "limit: invalid integer")},
 		{"GET", "/v1/jobs?state=lost", "", field("state", `state: expected value to be one of "queued, running, succeeded, failed, canceled"`)},
 		{"GET", "/v1/jobs?server=Up", "", badName(`the name "Up" must begin with a lower-case letter or a digit`)},
+		{"GET", "/v1/history?server=Up", "", badName(`the name "Up" must begin with a lower-case letter or a digit`)},
+		{"GET", "/v1/history?limit=1001", "", field("limit", "limit: expected number <= 1000")},
 		{"GET", "/v1/jobs/x", "", field("id", "id: invalid integer")},
 		{"GET", "/v1/jobs/0", "", field("id", "id: expected number >= 1")},
 		{"GET", "/v1/events?last_event_id=x", "", field("last_event_id", `"x" is no event id: send the id of the last event, or the Event-Id of the list`)},

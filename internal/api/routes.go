@@ -64,6 +64,7 @@ func (h *handler) routes() []route {
 		{get, jobs, inspect("jobs"), "list-jobs", "Jobs, newest first", typed(h.listJobs)},
 		{get, job, inspectOrOwn(), "get-job", "One job", typed(h.getJob)},
 		{post, job + "/cancel", control("cancel"), "cancel-job", "Cancel a job that has not ended", typed(h.cancelJob)},
+		{get, "/v1/history", inspect("history"), "list-history", "What happened and who asked for it, newest first", typed(h.listHistory)},
 		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
 		{post, "/v1/resync", control("resync"), "resync", "Check all servers against systemd now", typed(h.resync)},
 		{get, "/v1/health", nothing(), "health", "How left4med itself is", typed(h.health)},

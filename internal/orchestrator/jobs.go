@@ -65,22 +65,34 @@ func (o *Orchestrator) WaitJob(ctx context.Context, id int64) (*server.Job, erro
 
 // Cancel ends a start or a restart that is queued or running; what it had done
 // so far stands. What is half made by other jobs would be worse than their end.
-func (o *Orchestrator) Cancel(ctx context.Context, id int64, _ server.Requester) (*server.Job, error) {
+func (o *Orchestrator) Cancel(ctx context.Context, id int64, who server.Requester) (*server.Job, error) {
+	job, err := o.interrupt(ctx, id)
+	if err != nil {
+		o.noteRefused(who, "cancel", job.Server, &err)
+		return nil, err
+	}
+	o.noteChange(ctx, server.HistoryEntry{Server: string(job.Server), ServerID: job.ServerID, What: "cancel", Job: id, By: &who})
+	return o.WaitJob(ctx, id)
+}
+
+// interrupt cancels a job's run and returns the job as it stood, as far as there
+// is one: also when it cannot be canceled.
+func (o *Orchestrator) interrupt(ctx context.Context, id int64) (server.Job, error) {
 	o.mu.Lock()
 	r := o.runs[id]
 	if r == nil || r.ending || r.job.State.Finished() {
 		o.mu.Unlock()
-		if _, err := o.Job(ctx, id); err != nil {
-			return nil, err
+		row, err := o.Store.Job(ctx, id)
+		if err != nil {
+			return server.Job{}, err
 		}
-		return nil, server.Errorf(server.CodeJobFinished, "job %d has ended already; there is nothing to cancel", id)
+		return row.Job, server.Errorf(server.CodeJobFinished, "job %d has ended already; there is nothing to cancel", id)
 	}
-	kind := r.job.Kind
-	if kind != server.JobStart && kind != server.JobRestart {
-		o.mu.Unlock()
-		return nil, server.Errorf(server.CodeInvalidRequest, "job %d is a %s job, and only start and restart jobs can be canceled; it ends by itself", id, kind)
+	defer o.mu.Unlock()
+	job := *r.job
+	if job.Kind != server.JobStart && job.Kind != server.JobRestart {
+		return job, server.Errorf(server.CodeInvalidRequest, "job %d is a %s job, and only start and restart jobs can be canceled; it ends by itself", id, job.Kind)
 	}
 	r.cancel(errCanceled)
-	o.mu.Unlock()
-	return o.WaitJob(ctx, id)
+	return job, nil
 }

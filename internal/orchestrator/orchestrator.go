@@ -65,6 +65,8 @@ type Orchestrator struct {
 	resync  *resyncer
 	starts  *turns
 
+	refusals *refusals
+
 	mu      sync.RWMutex
 	records map[server.Name]*record
 	order   []*record // sorted by name
@@ -118,6 +120,7 @@ func New(opts Options) *Orchestrator {
 	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
 	o.linker = newLinker(o)
 	o.resync = newResyncer(o)
+	o.refusals = newRefusals(o)
 	o.starts = newTurns(startsAtOnce(), startPatience)
 	return o
 }
@@ -168,6 +171,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	})
 	g.Go(func() error {
 		o.watchStaleness(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.refusals.loop(ctx)
 		return nil
 	})
 	<-ctx.Done()

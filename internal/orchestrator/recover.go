@@ -186,8 +186,10 @@ func (o *Orchestrator) endUnresumed(ctx context.Context, row store.JobRow, why e
 		o.Log.Error().Err(err).Int64("JOB", row.ID).Msg("cannot store the end of a job")
 		return
 	}
-	o.Log.Warn().Int64("JOB", row.ID).Str("SERVER", string(row.Server)).Str("kind", string(row.Kind)).
-		Str("state", string(row.State)).Msg("an unfinished job does not go on: " + why.Error())
+	if errors.Is(why, errDone) {
+		why = nil
+	}
+	o.logJob(&row.Job, why)
 	o.mu.Lock()
 	o.emit(&Event{Type: EventJob, value: &row.Job})
 	o.mu.Unlock()

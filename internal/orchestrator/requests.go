@@ -31,7 +31,8 @@ func (o *Orchestrator) writable() *server.Error {
 // restart or delete. The jobs are on the disk when it returns, in the order of
 // names; a server that is refused does not hold up the others. The same request
 // twice is one job.
-func (o *Orchestrator) Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []Refusal, error) {
+func (o *Orchestrator) Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) (jobs []*server.Job, refused []Refusal, err error) {
+	defer o.noteRefusedOf(who, string(kind), names, &refused, &err)
 	if err := o.writable(); err != nil {
 		return nil, nil, err
 	}
@@ -162,6 +163,7 @@ func (o *Orchestrator) insertJobs(ctx context.Context, p *plan) error {
 	}
 	for i := range rows {
 		p.insert[i].Row = rows[i]
+		o.logJob(&rows[i].Job, nil)
 	}
 	o.faults.pass("jobs inserted")
 	return nil
@@ -212,7 +214,8 @@ func (p *plan) answer(names []server.Name) (jobs []*server.Job, refused []Refusa
 
 // Create makes a new server. Its settings are the defaults changed by patch;
 // without a port it gets the lowest free one of the range.
-func (o *Orchestrator) Create(ctx context.Context, name server.Name, patch server.ConfigPatch, who server.Requester) (*server.Job, error) {
+func (o *Orchestrator) Create(ctx context.Context, name server.Name, patch server.ConfigPatch, who server.Requester) (_ *server.Job, err error) {
+	defer o.noteRefused(who, string(server.JobInitialize), name, &err)
 	if err := o.writable(); err != nil {
 		return nil, err
 	}
@@ -238,6 +241,7 @@ func (o *Orchestrator) Create(ctx context.Context, name server.Name, patch serve
 	if err != nil {
 		return nil, err
 	}
+	o.logJob(&job.Job, nil)
 	o.faults.pass("server inserted")
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -279,14 +283,15 @@ func errPortTaken(port uint16, owner server.Name) *server.Error {
 }
 
 // Change changes settings of a server. They apply at its next start.
-func (o *Orchestrator) Change(ctx context.Context, name server.Name, patch server.ConfigPatch, _ server.Requester) (*Entry, error) {
-	return o.change(ctx, name, patch, nil)
+func (o *Orchestrator) Change(ctx context.Context, name server.Name, patch server.ConfigPatch, who server.Requester) (_ *Entry, err error) {
+	defer o.noteRefused(who, "change", name, &err)
+	return o.change(ctx, name, patch, who, nil)
 }
 
 // change changes settings of a server, or with secret one of its secrets: that
 // writes its files, and changes what the next start brings also when the settings
 // stay.
-func (o *Orchestrator) change(ctx context.Context, name server.Name, patch server.ConfigPatch, secret writeSecret) (*Entry, error) {
+func (o *Orchestrator) change(ctx context.Context, name server.Name, patch server.ConfigPatch, who server.Requester, secret writeSecret) (*Entry, error) {
 	if err := o.writable(); err != nil {
 		return nil, err
 	}
@@ -315,6 +320,9 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 	}
 	if err := write(context.WithoutCancel(ctx), name, r.row.ID, cfg); err != nil {
 		return nil, errors.Join(err, o.Store.SetConfig(context.WithoutCancel(ctx), r.row.ID, old, oldInvocation))
+	}
+	if changes := old.Changes(cfg); changes != "" {
+		o.noteChange(ctx, server.HistoryEntry{Server: string(name), ServerID: r.row.ID, What: "change", By: &who, Detail: changes})
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -142,10 +142,12 @@ func (r *run) finish(err error) {
 	}
 	o := r.o
 	o.mu.Lock()
-	superseded := r.job.State.Finished() // the store and the readers know it already
+	job := r.job
+	superseded := job.State.Finished() // the store and the readers know it already
 	r.ending = !superseded
 	o.mu.Unlock()
 	if superseded {
+		o.logJob(job, nil)
 		o.settleRun(r, nil)
 		return
 	}
@@ -163,11 +165,11 @@ func (r *run) finish(err error) {
 			row.State = server.JobCanceled
 		}
 	}
-	if err != nil {
-		o.Log.Warn().Err(err).Str("SERVER", string(row.Server)).Int64("JOB", row.ID).Str("kind", string(row.Kind)).
-			Str("state", string(row.State)).Msg("a job did not succeed")
+	job = r.store(row)
+	if job != nil {
+		o.logJob(job, err)
 	}
-	o.settleRun(r, r.store(row))
+	o.settleRun(r, job)
 }
 
 // store writes the job's end and returns the job as it is stored: a job that

@@ -11,11 +11,17 @@ type writeSecret func(ctx context.Context, name server.Name, id int64, cfg serve
 
 // SetSecret gives a server a secret. It applies at the server's next start. One
 // that is not set takes the secret away; for RCON a random one is made.
-func (o *Orchestrator) SetSecret(ctx context.Context, name server.Name, which server.SecretName, value server.Secret, _ server.Requester) error {
-	_, err := o.change(ctx, name, server.ConfigPatch{}, func(ctx context.Context, name server.Name, id int64, cfg server.Config) error {
+func (o *Orchestrator) SetSecret(ctx context.Context, name server.Name, which server.SecretName, value server.Secret, who server.Requester) (err error) {
+	const what = "secret"
+	defer o.noteRefused(who, what, name, &err)
+	e, err := o.change(ctx, name, server.ConfigPatch{}, who, func(ctx context.Context, name server.Name, id int64, cfg server.Config) error {
 		return o.Files.SetSecret(ctx, name, id, cfg, which, value)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	o.noteChange(ctx, server.HistoryEntry{Server: string(name), ServerID: e.ID, What: what, By: &who, Detail: string(which)})
+	return nil
 }
 
 // completeSecrets has the game find its secrets at the start that follows.

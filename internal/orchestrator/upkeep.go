@@ -3,6 +3,8 @@ package orchestrator
 import (
 	"context"
 	"time"
+
+	"github.com/left4med/left4med/internal/store"
 )
 
 // What is kept of jobs that have ended: the newest of each server's name, and
@@ -14,12 +16,26 @@ const (
 	upkeepTime = 24 * time.Hour
 )
 
-// upkeep removes old jobs, at the start and once a day.
+// What is kept of the history: some 20 MB.
+const (
+	keptHistory    = 100_000
+	keptRefusals   = 20_000 // of these
+	keptHistoryFor = 90 * 24 * time.Hour
+)
+
+// upkeep removes old jobs and old history, at the start and once a day.
 func (o *Orchestrator) upkeep(ctx context.Context) {
 	tick := time.NewTicker(upkeepTime)
 	defer tick.Stop()
 	for {
-		o.pruneJobs(ctx, time.Now().Add(-keptFor))
+		o.prune(ctx, "jobs", func() (int64, error) {
+			return o.Store.PruneJobs(ctx, keptJobs, time.Now().Add(-keptFor))
+		})
+		o.prune(ctx, "entries of the history", func() (int64, error) {
+			return o.Store.PruneHistory(ctx, store.HistoryLimits{
+				Rows: keptHistory, Refusals: keptRefusals, Since: time.Now().Add(-keptHistoryFor),
+			})
+		})
 		select {
 		case <-ctx.Done():
 			return
@@ -28,15 +44,14 @@ func (o *Orchestrator) upkeep(ctx context.Context) {
 	}
 }
 
-// pruneJobs removes the jobs that ended before a time, a slice at a time, so
-// that no request waits long for it. What a full disk refuses today is done
-// tomorrow.
-func (o *Orchestrator) pruneJobs(ctx context.Context, before time.Time) {
+// prune removes what is old, a slice at a time, so that no request waits long
+// for it. What a full disk refuses today is done tomorrow.
+func (o *Orchestrator) prune(ctx context.Context, what string, slice func() (removed int64, err error)) {
 	var total int64
 	for ctx.Err() == nil {
-		n, err := o.Store.PruneJobs(ctx, keptJobs, before)
+		n, err := slice()
 		if err != nil {
-			o.Log.Warn().Err(err).Msg("cannot remove old jobs; trying again tomorrow")
+			o.Log.Warn().Err(err).Msg("cannot remove old " + what + "; trying again tomorrow")
 			return
 		}
 		if total += n; n == 0 {
@@ -44,6 +59,6 @@ func (o *Orchestrator) pruneJobs(ctx context.Context, before time.Time) {
 		}
 	}
 	if total > 0 {
-		o.Log.Info().Int64("jobs", total).Msg("removed old jobs")
+		o.Log.Info().Int64("removed", total).Msg("removed old " + what)
 	}
 }

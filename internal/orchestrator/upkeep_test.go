@@ -43,7 +43,7 @@ func TestOldJobsAreRemoved(t *testing.T) {
 	insert("calm", keptJobs, long)
 
 	o := New(Options{Settings: DefaultSettings(), Store: s, Log: zerolog.Nop()})
-	o.pruneJobs(t.Context(), now.Add(-keptFor))
+	o.prune(t.Context(), "jobs", func() (int64, error) { return s.PruneJobs(t.Context(), keptJobs, now.Add(-keptFor)) })
 	got := map[server.Name]int{}
 	jobs, err := s.Jobs(t.Context(), store.JobFilter{Limit: 10_000})
 	if err != nil {

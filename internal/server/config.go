@@ -91,6 +91,33 @@ func (c Config) Equal(d Config) bool {
 		slices.Equal(c.Args, d.Args) && slices.Equal(c.Overlays, d.Overlays) && maps.Equal(c.CVars, d.CVars)
 }
 
+// Changes names the settings in which d differs from c, with both values where
+// they are short: "map c1m1_hotel -> c2m1_highway, cvars". It is empty when both
+// mean the same.
+func (c Config) Changes(d Config) string {
+	var names []string
+	value := func(name string, from, to any) {
+		if from != to {
+			names = append(names, fmt.Sprintf("%s %v -> %v", name, from, to))
+		}
+	}
+	list := func(name string, same bool) {
+		if !same {
+			names = append(names, name)
+		}
+	}
+	value("port", c.Port, d.Port)
+	value("map", c.Map, d.Map)
+	value("gamemode", c.GameMode, d.GameMode)
+	value("max_players", c.MaxPlayers, d.MaxPlayers)
+	value("hostname", c.Hostname, d.Hostname)
+	list("args", slices.Equal(c.Args, d.Args))
+	list("overlays", slices.Equal(c.Overlays, d.Overlays))
+	list("cvars", maps.Equal(c.CVars, d.CVars))
+	value("heal", c.Heal, d.Heal)
+	return strings.Join(names, ", ")
+}
+
 // PortRange is the range of ports that servers may have, both ends included.
 type PortRange struct{ Low, High uint16 }
 

@@ -23,7 +23,7 @@ type HistoryEntry struct {
 	Server   string      `json:"server,omitempty" doc:"The server's name; for a refusal as it was named, cut and escaped when it is no name."`
 	ServerID int64       `json:"server_id,omitempty"`
 	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change; there may be others."`
-	What     string      `json:"what,omitempty" doc:"The job's kind, or the verb: start, create, change, cancel."`
+	What     string      `json:"what,omitempty" doc:"The job's kind, or the verb: start, initialize, change, cancel."`
 	From     string      `json:"from,omitempty" doc:"For a job: the state before; left out when it is new."`
 	To       string      `json:"to,omitempty" doc:"For a job: the state from then on."`
 	Job      int64       `json:"job,omitempty" doc:"The job it is about; for a refusal with the code busy, the one in the way."`
@@ -57,6 +57,25 @@ func (e HistoryEntry) Words() string {
 	return s
 }
 
+// HistoryOf is what the history says of a job as it stands: that it was
+// accepted, or how it has ended. From is left out.
+func HistoryOf(j *Job) HistoryEntry {
+	e := HistoryEntry{
+		At: j.CreatedAt, Server: string(j.Server), ServerID: j.ServerID, Kind: HistoryJob,
+		What: string(j.Kind), To: string(j.State), Job: j.ID, By: &j.RequestedBy,
+	}
+	if j.State.Finished() {
+		e.At = j.FinishedAt
+	}
+	switch {
+	case j.Error != nil:
+		e.Code, e.Detail = j.Error.Code, j.Error.Detail
+	case j.SupersededBy != nil:
+		e.Detail = fmt.Sprintf("job %d took its place", *j.SupersededBy)
+	}
+	return e
+}
+
 // HistoryFilter selects entries of the history, newest first.
 type HistoryFilter struct {
 	Server Name  // empty: all; else also those of earlier servers of the name
@@ -67,7 +86,7 @@ type HistoryFilter struct {
 // Refusal is a request that was refused, for the history.
 type Refusal struct {
 	By     Requester
-	What   string // the verb, as in HistoryEntry
+	What   string // the kind of the job asked for, or the verb, as in HistoryEntry
 	Server string // as the request named it, unchecked; empty when it is about none
 	Err    *Error // its cause, Err.Err, is left out of the history
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -41,29 +40,12 @@ func (s *Store) addHistory(ctx context.Context, q querier, e server.HistoryEntry
 
 func orNull(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id != 0} }
 
-// addJobBegin notes that a job was accepted.
-func (s *Store) addJobBegin(ctx context.Context, q querier, j *JobRow) error {
-	return s.addHistory(ctx, q, server.HistoryEntry{
-		At: j.CreatedAt, Server: string(j.Server), ServerID: j.ServerID, Kind: server.HistoryJob,
-		What: string(j.Kind), To: string(j.State), Job: j.ID, By: &j.RequestedBy,
-	})
-}
-
-// addJobEnd notes how a job ends. It is called before the job's row is changed,
-// and does nothing for a job that has ended already.
-func addJobEnd(ctx context.Context, q querier, id int64, at time.Time, to server.JobState, why *server.JobError) error {
-	var e server.JobError
-	if why != nil {
-		e = *why
-	}
+// addJobEnd notes the end of the job that e tells of. It is called before the
+// job's row is changed, and does nothing for a job that has ended already.
+func addJobEnd(ctx context.Context, q querier, e server.HistoryEntry) error {
 	_, err := q.ExecContext(ctx, insertHistory+`SELECT ?, server_id, server, ?, kind, state, ?, id, uid, user, via, on_behalf_of, '', ?, ?
-		FROM jobs WHERE id = ? AND finished_at IS NULL`, micros(at), server.HistoryJob, to, e.Code, e.Detail, id)
+		FROM jobs WHERE id = ? AND finished_at IS NULL`, micros(e.At), e.Kind, e.To, e.Code, e.Detail, e.Job)
 	return err
-}
-
-// supersededBy is the reason in the history of a job that another one replaced.
-func supersededBy(id int64) *server.JobError {
-	return &server.JobError{Detail: fmt.Sprintf("job %d took its place", id)}
 }
 
 // History returns the entries that match, newest first.

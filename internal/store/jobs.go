@@ -63,13 +63,7 @@ func (s *Store) InsertJobs(ctx context.Context, jobs []NewJob) ([]JobRow, error)
 				return err
 			}
 			if n.Supersedes != 0 {
-				err := addJobEnd(ctx, q, n.Supersedes, rows[i].CreatedAt, server.JobCanceled, supersededBy(rows[i].ID))
-				if err != nil {
-					return err
-				}
-				_, err = q.ExecContext(ctx, `UPDATE jobs SET state = ?, finished_at = ?, superseded_by = ? WHERE id = ? AND finished_at IS NULL`,
-					server.JobCanceled, micros(rows[i].CreatedAt), rows[i].ID, n.Supersedes)
-				if err != nil {
+				if err := supersede(ctx, q, n.Supersedes, &rows[i]); err != nil {
 					return err
 				}
 			}
@@ -85,6 +79,17 @@ func (s *Store) InsertJobs(ctx context.Context, jobs []NewJob) ([]JobRow, error)
 		return nil, err
 	}
 	return rows, nil
+}
+
+// supersede ends an unfinished job in favour of by.
+func supersede(ctx context.Context, q querier, id int64, by *JobRow) error {
+	end := server.Job{ID: id, State: server.JobCanceled, FinishedAt: by.CreatedAt, SupersededBy: &by.ID}
+	if err := addJobEnd(ctx, q, server.HistoryOf(&end)); err != nil {
+		return err
+	}
+	_, err := q.ExecContext(ctx, `UPDATE jobs SET state = ?, finished_at = ?, superseded_by = ? WHERE id = ? AND finished_at IS NULL`,
+		end.State, micros(end.FinishedAt), by.ID, id)
+	return err
 }
 
 func (s *Store) insertJob(ctx context.Context, q querier, j *JobRow) error {
@@ -107,7 +112,7 @@ func (s *Store) insertJob(ctx context.Context, q querier, j *JobRow) error {
 	if j.ID, err = res.LastInsertId(); err != nil {
 		return err
 	}
-	return s.addJobBegin(ctx, q, j)
+	return s.addHistory(ctx, q, server.HistoryOf(&j.Job))
 }
 
 // valuesOf are the columns of a job that change while it lives, in the order
@@ -163,11 +168,7 @@ func updateJob(ctx context.Context, q querier, j *JobRow) error {
 		return err
 	}
 	if j.State.Finished() {
-		why := j.Error
-		if why == nil && j.SupersededBy != nil {
-			why = supersededBy(*j.SupersededBy)
-		}
-		if err := addJobEnd(ctx, q, j.ID, j.FinishedAt, j.State, why); err != nil {
+		if err := addJobEnd(ctx, q, server.HistoryOf(&j.Job)); err != nil {
 			return err
 		}
 	}
