@@ -58,6 +58,10 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			_, err := c.Jobs(ctx, client.JobsFilter{Server: "a", State: client.JobFailed, Before: 9, Limit: 3})
 			return err
 		}, asked{Method: "GET", URI: "/v1/jobs?before=9&limit=3&server=a&state=failed"}},
+		{"history", func(ctx context.Context, c *client.Client) error {
+			_, err := c.History(ctx, client.HistoryFilter{Server: "a", Before: 9, Limit: 3})
+			return err
+		}, asked{Method: "GET", URI: "/v1/history?before=9&limit=3&server=a"}},
 		{"cancel", func(ctx context.Context, c *client.Client) error { _, err := c.Cancel(ctx, 7); return err },
 			asked{Method: "POST", URI: "/v1/jobs/7/cancel"}},
 		{"resync", func(ctx context.Context, c *client.Client) error { return c.Resync(ctx) },

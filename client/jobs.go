@@ -44,28 +44,37 @@ func (c *Client) WaitJob(ctx context.Context, id int64) (*Job, error) {
 
 // Jobs lists jobs, newest first.
 func (c *Client) Jobs(ctx context.Context, filter JobsFilter) ([]Job, error) {
+	q, err := pageOf(filter.Server, filter.Before, filter.Limit)
+	if err != nil {
+		return nil, err
+	}
+	if filter.State != "" {
+		q.Set("state", string(filter.State))
+	}
+	var list struct {
+		Jobs []Job `json:"jobs"`
+	}
+	_, err = c.ask(ctx, request{method: http.MethodGet, path: "/v1/jobs", query: q}, &list)
+	return list.Jobs, err
+}
+
+// pageOf is the query for a part of a list that grows at its head.
+func pageOf(server string, before int64, limit int) (url.Values, error) {
 	q := url.Values{}
-	if filter.Server != "" {
-		name, err := ParseName(filter.Server)
+	if server != "" {
+		name, err := ParseName(server)
 		if err != nil {
 			return nil, err
 		}
 		q.Set("server", string(name))
 	}
-	if filter.State != "" {
-		q.Set("state", string(filter.State))
+	if before != 0 {
+		q.Set("before", strconv.FormatInt(before, 10))
 	}
-	if filter.Before != 0 {
-		q.Set("before", strconv.FormatInt(filter.Before, 10))
+	if limit != 0 {
+		q.Set("limit", strconv.Itoa(limit))
 	}
-	if filter.Limit != 0 {
-		q.Set("limit", strconv.Itoa(filter.Limit))
-	}
-	var list struct {
-		Jobs []Job `json:"jobs"`
-	}
-	_, err := c.ask(ctx, request{method: http.MethodGet, path: "/v1/jobs", query: q}, &list)
-	return list.Jobs, err
+	return q, nil
 }
 
 // Cancel asks for a job to be given up. The job is returned as it stands: one

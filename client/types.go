@@ -27,6 +27,9 @@ type (
 	Via         = server.Via
 	Code        = server.Code
 
+	HistoryEntry = server.HistoryEntry
+	HistoryKind  = server.HistoryKind
+
 	Health        = server.Health
 	SystemdHealth = server.SystemdHealth
 	ResyncHealth  = server.ResyncHealth
@@ -100,6 +103,13 @@ const (
 	JobCanceled  = server.JobCanceled
 )
 
+// The kinds of entries of the history.
+const (
+	HistoryJob     = server.HistoryJob
+	HistoryRefusal = server.HistoryRefusal
+	HistoryChange  = server.HistoryChange
+)
+
 // The codes of errors.
 const (
 	CodeInvalidRequest     = server.CodeInvalidRequest
@@ -167,6 +177,14 @@ type JobsFilter struct {
 	State  JobState // empty: all
 	Before int64    // only ids below; 0: from the newest
 	Limit  int      // 0: the daemon's default
+}
+
+// HistoryFilter selects entries of the history, newest first. The zero value
+// selects the newest ones of all servers, as many as the daemon gives at once.
+type HistoryFilter struct {
+	Server string // empty: all; else also those of earlier servers of the name
+	Before int64  // only ids below; 0: from the newest
+	Limit  int    // 0: the daemon's default
 }
 
 // EventType is what an event is about. Readers ignore types they do not know.

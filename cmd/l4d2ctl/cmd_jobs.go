@@ -11,9 +11,6 @@ import (
 	"github.com/left4med/left4med/client"
 )
 
-// jobsPage is how many jobs the daemon gives at once.
-const jobsPage = 1000
-
 func newJobs(a *app) *cobra.Command {
 	var state string
 	var count int
@@ -59,18 +56,14 @@ With --cancel a job that is queued or running is given up. What it has already d
 }
 
 func (a *app) jobs(ctx context.Context, c *client.Client, filter client.JobsFilter, count int) error {
-	jobs := []client.Job{}
-	for len(jobs) < count {
-		filter.Limit = min(count-len(jobs), jobsPage)
-		page, err := c.Jobs(ctx, filter)
-		if err != nil {
-			return err
+	jobs, err := newest(count, func(limit int, last *client.Job) ([]client.Job, error) {
+		if filter.Limit = limit; last != nil {
+			filter.Before = last.ID
 		}
-		jobs = append(jobs, page...)
-		if len(page) < filter.Limit {
-			break
-		}
-		filter.Before = page[len(page)-1].ID
+		return c.Jobs(ctx, filter)
+	})
+	if err != nil {
+		return err
 	}
 	if a.json {
 		return a.printJSON(struct {

@@ -86,6 +86,29 @@ func compactJSON(b []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// pageSize is how many entries of a list the daemon gives at once.
+const pageSize = 1000
+
+// newest reads the newest entries of a list, as many as wanted, a page at a
+// time; a page goes on after the last entry of the one before.
+func newest[T any](count int, page func(limit int, last *T) ([]T, error)) ([]T, error) {
+	all := []T{}
+	var last *T
+	for len(all) < count {
+		limit := min(count-len(all), pageSize)
+		some, err := page(limit, last)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		if len(some) < limit {
+			break
+		}
+		last = &all[len(all)-1]
+	}
+	return all, nil
+}
+
 // isTerminal says whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	_, err := ioctl(stream, func(fd int) (*unix.Termios, error) { return unix.IoctlGetTermios(fd, unix.TCGETS) })

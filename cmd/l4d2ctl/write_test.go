@@ -127,7 +127,7 @@ func TestBadCommandLinesAreNeverSent(t *testing.T) {
 		{"bogus"}, {"start"}, {"start", "a", "--all"}, {"start", "../x"}, {"start", "a", "b@c"}, {"start", ""},
 		{"stop", strings.Repeat("a", 10000)}, {"delete", "a"}, {"delete"}, {"initialize"}, {"initialize", "A"},
 		{"initialize", "a", "--port", "99999"}, {"initialize", "a", "--set", "novalue"}, {"initialize", "a", "--set", "a=1", "--unset", "a"},
-		{"list", "x"}, {"list", "--timeout", "soon"}, {"list", "--timeout=-1s"}, {"jobs", "a", "--cancel", "1"}, {"jobs", "-n", "0"},
+		{"list", "x"}, {"list", "--timeout", "soon"}, {"list", "--timeout=-1s"}, {"jobs", "a", "--cancel", "1"}, {"jobs", "-n", "0"}, {"history", "-n", "0"}, {"history", "--before", "0"},
 		{"logs", "a", "--since", "whenever"}, {"logs", "a", "-n", "0"}, {"completion", "tcsh"}, {"show"}, {"show", ".."}, {"watch", "a/b"},
 	}
 	for _, line := range lines {
@@ -148,7 +148,7 @@ func TestBadCommandLinesAreNeverSent(t *testing.T) {
 func TestUnreachableDaemon(t *testing.T) {
 	t.Parallel()
 	for _, line := range [][]string{
-		{"list"}, {"show", "a"}, {"watch"}, {"jobs"}, {"logs", "a"}, {"logs", "a", "-f"}, {"doctor"},
+		{"list"}, {"show", "a"}, {"watch"}, {"jobs"}, {"history"}, {"logs", "a"}, {"logs", "a", "-f"}, {"doctor"},
 		{"start", "a"}, {"stop", "--all"}, {"delete", "-y", "a"}, {"initialize", "a"},
 	} {
 		t.Run(fmt.Sprint(line), func(t *testing.T) {

@@ -39,7 +39,7 @@ func (e HistoryEntry) Words() string {
 	var s string
 	switch {
 	case e.Kind == HistoryRefusal && e.What == "":
-		return "more refused"
+		return "requests refused"
 	case e.Kind == HistoryRefusal:
 		return e.What + " refused"
 	case e.Kind == HistoryJob && e.To == string(JobQueued):
