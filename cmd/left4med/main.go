@@ -10,8 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/rs/zerolog"
 )
 
 // version is set by the build.
@@ -20,6 +18,7 @@ var version = "0.0.0-dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // the end of journald at the other end of standard error is no reason to die
 	err := run(ctx, os.Args[1:])
 	switch {
 	case err == nil:
@@ -55,14 +54,7 @@ func run(ctx context.Context, args []string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("must run as root, since only root may speak to systemd's private socket; it is meant to be started by left4med.service")
 	}
-	return serve(ctx, paths{socket: *socket, state: *state, data: *data}, cfg, newLog(cfg.Log.Level))
-}
-
-// newLog writes one JSON object a line to standard error, which the unit sends
-// to the journal; on a terminal, lines for people.
-func newLog(level zerolog.Level) zerolog.Logger {
-	if fi, err := os.Stderr.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
-		return zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}).Level(level).With().Timestamp().Logger()
-	}
-	return zerolog.New(journalPriority{os.Stderr}).Level(level).With().Logger()
+	log, flush := newLog(cfg.Log.Level)
+	defer flush()
+	return serve(ctx, paths{socket: *socket, state: *state, data: *data}, cfg, log)
 }
