@@ -34,6 +34,14 @@ func (o *Orchestrator) logJob(job *server.Job, err error) {
 	o.logEntry(server.HistoryOf(job), err)
 }
 
+// logResumed writes the line of a job that goes on after the daemon's restart,
+// again with who asked: the line of its beginning may have died with the daemon.
+func (o *Orchestrator) logResumed(job *server.Job) {
+	e := server.HistoryOf(job)
+	e.To = "resumed"
+	o.logEntry(e, nil)
+}
+
 // logEntry writes an entry of the history to the log: a warning for what was
 // refused or did not succeed. It is the one place that names the fields of who
 // did what.

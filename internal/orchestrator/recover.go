@@ -54,7 +54,7 @@ func (o *Orchestrator) recover(ctx context.Context) {
 			runs = append(runs, r)
 		}
 		o.mu.Unlock()
-		o.Log.Info().Int64("JOB", row.ID).Str("SERVER", string(row.Server)).Str("kind", string(row.Kind)).Msg("going on with an unfinished job")
+		o.logResumed(&row.Job)
 	}
 	if slices.ContainsFunc(runs, func(r *run) bool { return r.row.Step == stepLink }) {
 		o.linker.reload() // the daemon may have ended between a change of links and this

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -121,6 +122,21 @@ func TestPatch(t *testing.T) {
 	}
 	if !want.Equal(want.Clone()) || want.Equal(before) {
 		t.Error("Equal does not tell settings apart")
+	}
+}
+
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	before := valid()
+	after := before.Clone()
+	if got := before.Changes(after); got != "" {
+		t.Errorf("changes of nothing: %q", got)
+	}
+	after.Map, after.Heal, after.MaxPlayers = "c9m1_alleys", server.HealAlways, 3
+	after.CVars["sv_gravity"], after.Args, after.Overlays = "a value that is not told", []string{"-x"}, []string{"y"}
+	want := fmt.Sprintf("map %s -> c9m1_alleys, max_players %d -> 3, args, overlays, cvars, heal %s -> always", before.Map, before.MaxPlayers, before.Heal)
+	if diff := cmp.Diff(want, before.Changes(after)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

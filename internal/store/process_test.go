@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -128,6 +129,12 @@ func TestKillLosesNothing(t *testing.T) {
 	if len(acknowledged) > 0 {
 		t.Errorf("%d acknowledged jobs are gone: %v", len(acknowledged), acknowledged)
 	}
+	recorded := []int64{}
+	for _, e := range history(t, s, server.HistoryFilter{Limit: 1 << 30}) {
+		recorded = append(recorded, e.Job)
+	}
+	slices.Sort(recorded)
+	same(t, ids(jobs), recorded)
 	if len(jobs)%2 != 0 {
 		t.Errorf("%d jobs: one was committed without the other of its call", len(jobs))
 	}
