@@ -46,10 +46,11 @@ func (o *Orchestrator) logResumed(job *server.Job) {
 // refused or did not succeed. It is the one place that names the fields of who
 // did what.
 func (o *Orchestrator) logEntry(e server.HistoryEntry, err error) {
-	line := o.Log.Info()
+	level := zerolog.InfoLevel
 	if e.Kind == server.HistoryRefusal || e.To == string(server.JobFailed) || e.To == string(server.JobCanceled) {
-		line = o.Log.Warn()
+		level = zerolog.WarnLevel
 	}
+	line := o.Log.WithLevel(level)
 	text, by := e.Words(), server.Requester{}
 	if e.Server != "" {
 		text = e.Server + ": " + text
