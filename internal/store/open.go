@@ -89,6 +89,12 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+// unlock closes the file and gives its lock up, also while a child that is just
+// being started shares it.
+func unlock(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 func prepare(f *os.File, path string) error {
 	info, err := f.Stat()
 	if err != nil {
