@@ -49,7 +49,7 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 	}
 	accounts, polkit := authz.SystemAccounts(), authz.NewPolkit("")
 	defer polkit.Close()
-	gate := authz.NewGate(accounts, polkit, nil)
+	gate := authz.NewGate(accounts, polkit, orch.RecordRefusal)
 	bus := busapi.New(busapi.Options{Backend: orch, Gate: gate, Accounts: accounts, Log: log, Version: version})
 	orch.Checks = []func(context.Context) server.Check{
 		func(context.Context) server.Check { return bus.Check() },

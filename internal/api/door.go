@@ -18,7 +18,7 @@ import (
 // and passes plain paths on to the routes.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.survive(r)
-	if err := admit(r.Context()); err != nil {
+	if err := h.admit(r.Context()); err != nil {
 		w.Header().Set("Connection", "close")
 		h.refuse(w, r, err)
 		return
@@ -31,18 +31,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit says why a connection's requests are refused, whatever they are.
-func admit(ctx context.Context) error {
-	if err := turnedAway(ctx); err != nil {
-		return err
-	}
+func (h *handler) admit(ctx context.Context) error {
 	peer, ok := authz.PeerFrom(ctx)
 	switch {
 	case !ok:
 		return server.Errorf(server.CodeNotAuthorized, "the kernel did not say who connected; connect through left4med's unix socket")
 	case peer.Game():
-		return authz.GameRefused(peer)
+		return h.gate.Check(ctx, authz.Request{Peer: peer, Verb: "connect"})
 	}
-	return nil
+	return turnedAway(ctx)
 }
 
 // survive logs a panic and ends the connection, so that no half answer looks
@@ -120,7 +117,7 @@ func callFrom(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // asksFor is the question to the gate about this call.
 func (c *call) asksFor(action authz.Action, verb, name string) authz.Request {
-	return authz.Request{Peer: c.peer, Action: action, Verb: verb, Server: name, Interactive: c.interactive}
+	return authz.Request{Peer: c.peer, Action: action, Verb: verb, Server: name, OnBehalfOf: c.who.OnBehalfOf, Interactive: c.interactive}
 }
 
 // canInspect says whether settings, jobs and players may stand in an answer that
@@ -144,14 +141,14 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 		if named {
 			c.server, err = server.ParseName(r.PathValue("name"))
 		}
+		if err == nil && (rt.asks.action != authz.None || r.Method != http.MethodGet) {
+			c.who, err = h.requester(r, peer)
+		}
 		if err == nil && rt.asks.once() {
 			err = h.permit(r, c, rt.asks)
 		}
 		if err == nil && r.URL.RawQuery != "" {
 			err = knownQuery(r, params)
-		}
-		if err == nil && r.Method != http.MethodGet {
-			c.who, err = h.requester(r, peer)
 		}
 		if err != nil {
 			h.refuse(w, r, err)

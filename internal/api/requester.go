@@ -16,7 +16,7 @@ const (
 // requester is who asks, for the job's record. The web frontend alone is
 // believed when it says on whose behalf.
 func (h *handler) requester(r *http.Request, peer authz.Peer) (server.Requester, error) {
-	who := server.Requester{UID: peer.UID, User: server.Visible(h.accounts.User(peer.UID)), Via: server.ViaHTTP}
+	who := h.accounts.Requester(peer)
 	if web, ok := h.accounts.UID(authz.WebUser); !ok || peer.UID != web {
 		return who, nil
 	}

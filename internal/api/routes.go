@@ -52,7 +52,7 @@ func (h *handler) routes() []route {
 	return []route{
 		{get, servers, nothing(), "list-servers", "All servers, from memory", raw(h.listServers, docListServers)},
 		{get, one, nothing(), "get-server", "One server, from memory", raw(h.getServer, docGetServer)},
-		{post, servers, configure("create"), "create-server", "Create a server", typed(h.createServer, docJob)},
+		{post, servers, configure("initialize"), "create-server", "Create a server", typed(h.createServer, docJob)},
 		{patch, one, configure("change"), "change-server", "Change settings; they apply at the next start", typed(h.changeServer)},
 		{del, one, configure("delete"), "delete-server", "Stop, disable and remove a server with its files", typed(h.verb(server.JobDelete), docJob)},
 		{put, one + "/secrets/{secret}", configure("secret"), "set-secret", "Set a secret; it applies at the next start, and nothing reads it back", typed(h.setSecret)},

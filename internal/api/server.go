@@ -127,7 +127,7 @@ func (s *Server) receive(c net.Conn) *conn {
 	}
 	own := &conn{Conn: c, peer: peer}
 	if peer.Game() { // games must not use up what others need
-		own.refused = authz.GameRefused(peer)
+		own.refused = authz.GameRefused(peer) // the handler refuses it anyway
 	} else if give, ok := s.conns.Take(peer.UID); ok {
 		own.give = give
 		return own

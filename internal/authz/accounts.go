@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/left4med/left4med/internal/server"
 )
 
 // Accounts knows this host's users from passwd(5), which is read again when it
@@ -56,6 +58,15 @@ func (a *Accounts) User(uid uint32) string { return a.read().names[uid] }
 func (a *Accounts) UID(user string) (uint32, bool) {
 	id, ok := a.read().ids[user]
 	return id, ok
+}
+
+// Requester is the peer as the record of a request shows it.
+func (a *Accounts) Requester(p Peer) server.Requester {
+	via := server.ViaHTTP
+	if p.BusName != "" {
+		via = server.ViaDBus
+	}
+	return server.Requester{UID: p.UID, User: server.Visible(a.User(p.UID)), Via: via}
 }
 
 // read returns the file's content, from memory when the file is the same.

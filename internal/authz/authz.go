@@ -39,6 +39,7 @@ type Request struct {
 	Action      Action
 	Verb        string // what it is about to do, as "start": a detail for polkit's rules
 	Server      string // the server it is about, a detail too; empty when it is about none
+	OnBehalfOf  string // the user of the web frontend, as that says, for the record
 	Interactive bool   // the peer agreed to be asked for a password
 }
 
@@ -58,16 +59,16 @@ type Authority interface {
 type Gate struct {
 	accounts  *Accounts
 	authority Authority
-	refused   func(Request, *server.Error)
+	refused   func(server.Refusal)
 
 	blind atomic.Int64 // until when no glance is worth its while: UnixNano, 0 for none
 }
 
 // NewGate makes a gate. refused, which may be nil, is told of every request
 // that is turned away; it must not wait.
-func NewGate(accounts *Accounts, authority Authority, refused func(Request, *server.Error)) *Gate {
+func NewGate(accounts *Accounts, authority Authority, refused func(server.Refusal)) *Gate {
 	if refused == nil {
-		refused = func(Request, *server.Error) {}
+		refused = func(server.Refusal) {}
 	}
 	return &Gate{accounts: accounts, authority: authority, refused: refused}
 }
@@ -138,7 +139,9 @@ func (g *Gate) May(ctx context.Context, r Request) bool {
 func free(r Request) bool { return r.Action == None || r.Peer.UID == 0 }
 
 func (g *Gate) refuse(r Request, err *server.Error) error {
-	g.refused(r, err)
+	by := g.accounts.Requester(r.Peer)
+	by.OnBehalfOf = r.OnBehalfOf
+	g.refused(server.Refusal{By: by, What: r.Verb, Server: r.Server, Err: err})
 	return err
 }
 

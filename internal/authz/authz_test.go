@@ -3,6 +3,7 @@ package authz_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -67,26 +68,34 @@ func TestCheck(t *testing.T) {
 	} {
 		acc, _ := accounts(t)
 		want := authz.Request{Peer: c.peer, Action: c.action, Verb: "start", Server: "alpha", Interactive: true}
-		var asked, told []authz.Request
+		var asked []authz.Request
+		var told []string
 		gate := authz.NewGate(acc, authority(func(_ context.Context, r authz.Request) (authz.Answer, error) {
 			asked = append(asked, r)
 			return authz.Answer{Authorized: r.Action == authz.Control}, nil
-		}), func(r authz.Request, _ *server.Error) { told = append(told, r) })
+		}), func(r server.Refusal) {
+			told = append(told, fmt.Sprint(r.By.UID, r.By.Via, r.What, r.Server, r.Err.Code))
+		})
 		if err := gate.Check(t.Context(), want); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 		unexported := cmpopts.IgnoreUnexported(authz.Peer{})
-		var wantAsked, wantTold []authz.Request
+		var wantAsked []authz.Request
+		var wantTold []string
 		if c.asked {
 			wantAsked = []authz.Request{want}
 		}
 		if c.want != nil {
-			wantTold = []authz.Request{want}
+			via := server.ViaHTTP
+			if c.peer.BusName != "" {
+				via = server.ViaDBus
+			}
+			wantTold = []string{fmt.Sprint(c.peer.UID, via, "start", "alpha", server.CodeNotAuthorized)}
 		}
 		if diff := cmp.Diff(wantAsked, asked, unexported); diff != "" {
 			t.Errorf("%s: polkit was asked (-want +got):\n%s", name, diff)
 		}
-		if diff := cmp.Diff(wantTold, told, unexported); diff != "" {
+		if diff := cmp.Diff(wantTold, told); diff != "" {
 			t.Errorf("%s: refusals told of (-want +got):\n%s", name, diff)
 		}
 	}
@@ -128,7 +137,7 @@ func TestCheckEndsWithItsClient(t *testing.T) {
 		leave()
 		<-ctx.Done()
 		return authz.Answer{}, ctx.Err()
-	}), func(authz.Request, *server.Error) { t.Error("a client that left counts as refused") })
+	}), func(server.Refusal) { t.Error("a client that left counts as refused") })
 	for range 2 { // while it waits, and before it could ask
 		if err := gate.Check(ctx, authz.Request{Peer: kim, Action: authz.Control}); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
@@ -151,7 +160,7 @@ func TestMay(t *testing.T) {
 			return authz.Answer{}, ctx.Err()
 		}
 		return authz.Answer{Authorized: true}, nil
-	}), func(authz.Request, *server.Error) { t.Error("a glance counts as refused") })
+	}), func(server.Refusal) { t.Error("a glance counts as refused") })
 	may := func(p authz.Peer) bool {
 		return gate.May(t.Context(), authz.Request{Peer: p, Action: authz.Inspect, Interactive: true})
 	}

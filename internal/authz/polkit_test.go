@@ -137,8 +137,8 @@ func TestPolkitIsAsked(t *testing.T) {
 			question{Kind: "unix-process", PID: 17, Start: 4711, UID: 1000, Action: string(authz.Control), Details: map[string]string{"verb": "start", "server": "a"}},
 		},
 		"a caller on the bus who may be asked": {
-			authz.Request{Peer: authz.Peer{UID: 1000, PID: 17, BusName: ":1.99"}, Action: authz.Configure, Verb: "create", Interactive: true},
-			question{Kind: "system-bus-name", Name: ":1.99", UID: -1, Action: string(authz.Configure), Details: map[string]string{"verb": "create"}},
+			authz.Request{Peer: authz.Peer{UID: 1000, PID: 17, BusName: ":1.99"}, Action: authz.Configure, Verb: "initialize", Interactive: true},
+			question{Kind: "system-bus-name", Name: ":1.99", UID: -1, Action: string(authz.Configure), Details: map[string]string{"verb": "initialize"}},
 		},
 	} {
 		for _, answers := range [][]bool{{true}, {false, true}, {false, false}} {

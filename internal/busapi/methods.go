@@ -15,8 +15,7 @@ var errNeither = errors.New("the request was neither accepted nor refused")
 // request serves the methods that ask for a job.
 func request(kind server.JobKind) func(*Bus, *call) error {
 	return func(b *Bus, k *call) error {
-		who := server.Requester{UID: k.peer.UID, User: server.Visible(b.Accounts.User(k.peer.UID)), Via: server.ViaDBus}
-		jobs, refused, err := b.Backend.Request(k.ctx, kind, []server.Name{k.about}, who)
+		jobs, refused, err := b.Backend.Request(k.ctx, kind, []server.Name{k.about}, b.Accounts.Requester(k.peer))
 		switch {
 		case err != nil:
 			return err
