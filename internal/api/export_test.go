@@ -10,7 +10,7 @@ import (
 // Route is a line of the table, as tests see it.
 type Route struct {
 	Method, Path, Action, Verb string
-	Each                       bool
+	Each, Own                  bool
 }
 
 // Routes lists the table.
@@ -18,7 +18,7 @@ func Routes() []Route {
 	h := newHandler(Options{})
 	var all []Route
 	for _, rt := range h.routes() {
-		all = append(all, Route{rt.method, rt.path, string(rt.asks.action), rt.asks.verb, rt.asks.each})
+		all = append(all, Route{rt.method, rt.path, string(rt.asks.action), rt.asks.verb, rt.asks.each, rt.asks.own})
 	}
 	return all
 }

@@ -173,7 +173,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 		t.Run("purge keeps data and games", func(t *testing.T) {
 			out := h.sh(t, "apt-get --quiet=2 --yes purge left4med")
 			h.told(t, out, "removing "+h.enablement("a"), "removing "+h.enablement("b"), "removing /var/lib/left4med",
-				"removing the settings", "removing the group left4med-operators",
+				"removing the settings", "removing the user left4med-web", "removing the group left4med-operators",
 				"keeping the game data in /var/lib/left4me", "still running: left4me-server@a.service")
 			h.untouched(t, "a", game)
 			h.present(t, map[string]bool{
@@ -196,8 +196,8 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 			h.MustRun(t, "systemctl", "disable", "--now", "left4me-server@a.service")
 			out := h.sh(t, "LEFT4MED_PURGE_DATA=1 apt-get --quiet=2 --yes purge left4med")
 			h.told(t, out, "removing /var/lib/left4me\n", "removing the user left4me")
-			left := h.sh(t, `getent passwd left4me || true
-				getent group left4me left4med-operators || true
+			left := h.sh(t, `getent passwd left4me left4med-web || true
+				getent group left4me left4med-web left4med-operators || true
 				find / /run /var/lib -xdev \( -name '*left4me*' -o -name '*l4d2*' \) -not -path '/var/log/*'`)
 			for line := range strings.Lines(left) {
 				t.Errorf("a purge left %s", line)
