@@ -88,6 +88,12 @@ func (c *Client) Restart(ctx context.Context, name string) (*Job, error) {
 	return one[Job](ctx, c, request{method: http.MethodPost}, name, "/restart")
 }
 
+// Reset disables and stops a server and removes all that its game wrote; its
+// settings stay. The job is returned at once.
+func (c *Client) Reset(ctx context.Context, name string) (*Job, error) {
+	return one[Job](ctx, c, request{method: http.MethodPost}, name, "/reset")
+}
+
 // Delete stops a server and removes it with its files; the job is returned at
 // once.
 func (c *Client) Delete(ctx context.Context, name string) (*Job, error) {

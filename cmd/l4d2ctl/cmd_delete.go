@@ -47,13 +47,18 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 		return err
 	}
 	if !yes {
-		if err := a.confirm(ctx, before.Servers, chosen); err != nil {
+		if err := a.confirm(ctx, before.Servers, chosen, "Deleting it removes all of its files"); err != nil {
 			return err
 		}
 	}
+	return a.each(ctx, c, before.EventID, chosen, c.Delete, noWait)
+}
+
+// each asks for a job for one server after the other and sees them through.
+func (a *app) each(ctx context.Context, c *client.Client, after uint64, chosen []string, ask func(context.Context, string) (*client.Job, error), noWait bool) error {
 	var b batch
 	for _, name := range chosen {
-		job, err := c.Delete(ctx, name)
+		job, err := ask(ctx, name)
 		var refused *client.Error
 		switch {
 		case err == nil:
@@ -66,24 +71,25 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 			return a.leave(ctx, err, &b)
 		}
 	}
-	return a.finish(ctx, c, before.EventID, &b, noWait)
+	return a.finish(ctx, c, after, &b, noWait)
 }
 
-// confirm lets the user type the name of each server that is about to go.
-func (a *app) confirm(ctx context.Context, servers []client.Server, chosen []string) error {
+// confirm lets the user type the name of each server that is about to lose what
+// the warning says.
+func (a *app) confirm(ctx context.Context, servers []client.Server, chosen []string, warning string) error {
 	answers := bufio.NewReader(a.stdin)
 	paint := a.paint(a.stderr)
 	for _, name := range chosen {
 		for i := range servers {
 			if s := &servers[i]; string(s.Name) == name {
-				fmt.Fprintf(a.stderr, "%s is %s. Deleting it removes all of its files and cannot be undone.\nType its name to delete it: ",
-					paint.text(bold, name), paint.text(stateStyle(s.State), string(s.State)))
-				answer, err := readLine(ctx, answers, "nothing was deleted")
+				fmt.Fprintf(a.stderr, "%s is %s. %s and cannot be undone.\nType its name to go on: ",
+					paint.text(bold, name), paint.text(stateStyle(s.State), string(s.State)), warning)
+				answer, err := readLine(ctx, answers, "nothing was changed")
 				if err != nil {
 					return err
 				}
 				if strings.TrimSpace(answer) != name {
-					return errors.New("this is not its name: nothing was deleted")
+					return errors.New("this is not its name: nothing was changed")
 				}
 			}
 		}

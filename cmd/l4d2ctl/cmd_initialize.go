@@ -30,7 +30,7 @@ type settings struct {
 
 func newInitialize(a *app) *cobra.Command {
 	var s settings
-	var noWait bool
+	var reset, yes, noWait bool
 	cmd := &cobra.Command{
 		Use:     "initialize NAME",
 		GroupID: writing,
@@ -41,6 +41,8 @@ For a server that exists, the settings given are changed and all others stay; it
 
 With --secret the value of a secret is read from standard input, up to its end but for one line feed; on a terminal it is asked for, and not shown. rcon is the password for RCON, 8 to 64 characters; every server gets a random one when it is created, and an empty line makes a new one. password is what players need to join, 1 to 64 characters, and gslt the game server login token from Steam, 32 hexadecimal digits; an empty line takes them away. A secret has no spaces, quotation marks, backslashes or semicolons. Secrets apply at the next start and win over a user.cfg. left4med shows them to nobody.
 
+With --reset a server loses all that its game has written and keeps its settings: it is disabled and stopped, and stays so. On a terminal its name must be typed once more; without a terminal --yes is required.
+
 A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a letter or a digit.`,
 		Example: `  l4d2ctl initialize versus-1 --port 27015 --gamemode versus
   l4d2ctl initialize versus-1 --set sv_alltalk=1 --set mp_roundlimit=3
@@ -48,11 +50,15 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
   l4d2ctl initialize versus-1 --arg "-tickrate 100" --overlay maps --overlay plugins
   l4d2ctl initialize versus-1 --arg ""     # no further arguments
   l4d2ctl initialize versus-1 --secret password <file
-  echo | l4d2ctl initialize versus-1 --secret rcon     # a new random one`,
+  echo | l4d2ctl initialize versus-1 --secret rcon     # a new random one
+  l4d2ctl initialize --reset versus-1`,
 		ValidArgsFunction: a.completeNames(1),
 		Args:              oneName,
 	}
 	cmd.RunE = a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
+		if reset {
+			return a.reset(ctx, c, args[0], &s, cmd.Flags(), yes, noWait)
+		}
 		return a.initialize(ctx, c, args[0], &s, cmd.Flags(), noWait)
 	})
 	f := cmd.Flags()
@@ -68,6 +74,8 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	f.StringArrayVar(&s.overlays, "overlay", nil, "an `overlay`, the topmost first; all that are given replace all there were")
 	f.StringVar(&s.heal, "heal", "", "`when` left4med is to start the server again after systemd gave up: off, failed or always (kept, and not acted on by this version)")
 	f.StringVar(&s.secret, "secret", "", "a `secret` to set: rcon, password or gslt; its value is read from standard input")
+	f.BoolVar(&reset, "reset", false, "stop the server and remove all that its game has written")
+	f.BoolVarP(&yes, "yes", "y", false, "with --reset: do not ask")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for the end of the job; print its number")
 	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))
 	completes(cmd, "secret", "rcon", "password", "gslt")

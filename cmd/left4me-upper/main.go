@@ -5,7 +5,7 @@
 //	left4me-upper prepare NAME   before the overlay is mounted: takes the layer over
 //	                             and mirrors the lower layers' directories into it;
 //	                             reads L4D2_LOWERDIRS
-//	left4me-upper clear NAME     on delete: empties the layer of the removed instance
+//	left4me-upper clear NAME     on reset and delete: empties the layer that was moved away
 //
 // It exits with 0 when all is done, 1 when something could not be, 2 on usage.
 package main

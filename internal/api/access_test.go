@@ -36,6 +36,7 @@ var probes = map[string]probe{
 	"POST /v1/servers/{name}/start":           {path: "/v1/servers/alpha/start", status: 202},
 	"POST /v1/servers/{name}/stop":            {path: "/v1/servers/alpha/stop", status: 202},
 	"POST /v1/servers/{name}/restart":         {path: "/v1/servers/alpha/restart", status: 202},
+	"POST /v1/servers/{name}/reset":           {path: "/v1/servers/alpha/reset", status: 202},
 	"GET /v1/servers/{name}/logs":             {path: "/v1/servers/alpha/logs", status: 200},
 	"POST /v1/actions":                        {path: "/v1/actions", body: `{"action":"stop","servers":["alpha"]}`, status: 202},
 	"GET /v1/jobs":                            {path: "/v1/jobs", status: 200},

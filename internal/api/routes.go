@@ -59,6 +59,7 @@ func (h *handler) routes() []route {
 		{post, one + "/start", control("start"), "start-server", "Enable for every boot and start", typed(h.verb(server.JobStart), docJob)},
 		{post, one + "/stop", control("stop"), "stop-server", "Disable and stop", typed(h.verb(server.JobStop), docJob)},
 		{post, one + "/restart", control("restart"), "restart-server", "Enable for every boot and restart", typed(h.verb(server.JobRestart), docJob)},
+		{post, one + "/reset", configure("reset"), "reset-server", "Stop, disable and remove all that the game wrote; settings stay", typed(h.verb(server.JobReset), docJob)},
 		{get, one + "/logs", inspect("logs"), "read-logs", "A server's log", raw(h.logs, docLogs)},
 		{post, "/v1/actions", controlEach(), "act", "Start, stop or restart many servers at once", typed(h.act, docAct)},
 		{get, jobs, inspect("jobs"), "list-jobs", "Jobs, newest first", typed(h.listJobs)},

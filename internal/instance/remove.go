@@ -19,16 +19,19 @@ import (
 // Done before, it does nothing. While the tree is mounted it is refused with
 // code CodeInstanceFiles.
 func (t *Tree) Retire(name server.Name) error {
-	doing := "retire the files of " + string(name)
+	return t.fail("retire the files of "+string(name), t.retireFrom(name, runtimeDir, instancesDir))
+}
+
+func (t *Tree) retireFrom(name server.Name, parents ...string) error {
 	if _, err := server.ParseName(string(name)); err != nil {
 		return err
 	}
 	if err := t.unmounted(string(name)); err != nil {
-		return t.fail(doing, err)
+		return err
 	}
-	for _, parent := range []string{runtimeDir, instancesDir} {
+	for _, parent := range parents {
 		if err := t.retire(parent, string(name)); err != nil {
-			return t.fail(doing, err)
+			return err
 		}
 	}
 	return nil

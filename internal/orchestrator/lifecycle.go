@@ -56,6 +56,40 @@ func (r *run) takeBack() error {
 // the unit after its files were gone would leave a link to nothing.
 func (r *run) delete() error {
 	o, name := r.o, r.rec.row.Name
+	if err := r.takeDown(); err != nil {
+		return err
+	}
+	r.say("removing its files")
+	if err := r.retire(o.Files.Retire); err != nil {
+		return err
+	}
+	if err := o.Files.Remove(name); err != nil {
+		return err
+	}
+	o.faults.pass("files removed")
+	return r.forget()
+}
+
+// reset disables, stops and unmounts the server and gives it an empty upper
+// layer. It begins again at the top as delete does.
+func (r *run) reset() error {
+	if err := r.takeDown(); err != nil {
+		return err
+	}
+	r.say("removing what the game wrote")
+	if err := r.retire(r.o.Files.RetireRuntime); err != nil {
+		return err
+	}
+	err := r.alone(func() error { return r.o.Files.Renew(r.rec.row.Name) })
+	if err != nil {
+		return err
+	}
+	r.o.faults.pass("runtime renewed")
+	return nil
+}
+
+// takeDown disables, stops and unmounts the server.
+func (r *run) takeDown() error {
 	if err := r.link(false); err != nil {
 		return err
 	}
@@ -64,14 +98,34 @@ func (r *run) delete() error {
 		return err
 	}
 	r.say("unmounting")
+	name := r.rec.row.Name
 	for _, unit := range []string{name.OverlayUnit(), name.UpperUnit()} { // the server's stop does not wait for them
 		if err := r.endUnit(unit); err != nil {
 			return err
 		}
 	}
-	o.faults.pass("unmounted")
-	r.say("removing its files")
-	if err := o.Files.Retire(name); err != nil {
+	r.o.faults.pass("unmounted")
+	return nil
+}
+
+// retire moves the server's files away and has the upper layer among them
+// emptied. What an earlier reset moved away and could not empty is dealt with
+// first.
+func (r *run) retire(move func(server.Name) error) error {
+	o, name := r.o, r.rec.row.Name
+	twice, err := o.Files.Twice(name)
+	if err != nil {
+		return err
+	}
+	if twice {
+		if err := r.clearUpper(); err != nil {
+			return err
+		}
+		if err := o.Files.RemoveRuntime(name); err != nil {
+			return err
+		}
+	}
+	if err := r.alone(func() error { return move(name) }); err != nil {
 		return err
 	}
 	o.faults.pass("retired")
@@ -79,11 +133,19 @@ func (r *run) delete() error {
 		return err
 	}
 	o.faults.pass("upper layer cleared")
-	if err := o.Files.Remove(name); err != nil {
-		return err
+	return nil
+}
+
+// alone does something while no request may change the server's settings, and
+// with them its files.
+func (r *run) alone(do func() error) error {
+	select {
+	case r.rec.claimed <- struct{}{}:
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
 	}
-	o.faults.pass("files removed")
-	return r.forget()
+	defer func() { <-r.rec.claimed }()
+	return do()
 }
 
 // clearUpper has the upper layer emptied by a unit that runs with the game's
@@ -100,7 +162,7 @@ func (r *run) clearUpper() error {
 	}
 	if result != unitctl.JobDone {
 		_ = o.Units.ResetFailed(r.ctx, unit)
-		return server.Errorf(server.CodeInstanceFiles, "the files that the game %s wrote could not be removed: %s ended as %q; `journalctl -u %s` says why, then delete again",
+		return server.Errorf(server.CodeInstanceFiles, "the files that the game %s wrote could not be removed: %s ended as %q; `journalctl -u %s` says why, then ask again",
 			r.rec.row.Name, unit, result, unit)
 	}
 	return nil

@@ -103,14 +103,13 @@ func (o *Orchestrator) mayResume(row store.JobRow) error {
 	switch row.Kind {
 	case server.JobInitialize:
 		return nil // touches no unit
-	case server.JobDelete:
-		if gone, err := o.pastReturn(rec.row.Name); gone || err != nil {
+	case server.JobDelete, server.JobReset:
+		if past, err := o.pastReturn(rec.row.Name); past || err != nil {
 			return err
 		}
-	default:
-		if row.BootID != o.BootID {
-			return server.Errorf(server.CodeOvertaken, "the host was rebooted before the %s of %s was done; ask again if it is still wanted", row.Kind, row.Server)
-		}
+	}
+	if row.Kind != server.JobDelete && row.BootID != o.BootID {
+		return server.Errorf(server.CodeOvertaken, "the host was rebooted before the %s of %s was done; ask again if it is still wanted", row.Kind, row.Server)
 	}
 	foreign, err := o.foreignHand(row, want)
 	if err != nil {
@@ -122,8 +121,8 @@ func (o *Orchestrator) mayResume(row store.JobRow) error {
 	return nil
 }
 
-// pastReturn says whether a deletion has begun to take the files away: then
-// only its end is whole.
+// pastReturn says whether a deletion or a reset has begun to take the files
+// away: then only its end is whole.
 func (o *Orchestrator) pastReturn(name server.Name) (bool, error) {
 	if !o.Files.Present(name) {
 		return true, nil

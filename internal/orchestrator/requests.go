@@ -28,7 +28,7 @@ func (o *Orchestrator) writable() *server.Error {
 }
 
 // Request asks for the same job for each of the named servers: start, stop,
-// restart or delete. The jobs are on the disk when it returns, in the order of
+// restart, reset or delete. The jobs are on the disk when it returns, in the order of
 // names; a server that is refused does not hold up the others. The same request
 // twice is one job.
 func (o *Orchestrator) Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) (jobs []*server.Job, refused []Refusal, err error) {

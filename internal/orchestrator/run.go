@@ -127,6 +127,8 @@ func (r *run) work() error {
 		return r.stop()
 	case server.JobRestart:
 		return r.restart()
+	case server.JobReset:
+		return r.reset()
 	case server.JobDelete:
 		return r.delete()
 	}

@@ -167,14 +167,10 @@ func (r *run) prune() {
 	if live {
 		return
 	}
-	select {
-	case r.rec.claimed <- struct{}{}: // no change of settings may run beside it
-	case <-r.ctx.Done():
-		return
-	}
-	defer func() { <-r.rec.claimed }()
-	if err := r.o.Files.Prune(r.rec.row.Name); err != nil {
-		r.o.Log.Warn().Err(err).Str("SERVER", string(r.rec.row.Name)).Msg("cannot remove old settings layers")
+	name := r.rec.row.Name
+	err := r.alone(func() error { return r.o.Files.Prune(name) })
+	if err != nil && r.ctx.Err() == nil {
+		r.o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot remove old settings layers")
 	}
 }
 

@@ -248,7 +248,7 @@ func storm(t *testing.T, b *bench, names []server.Name, seed uint64) {
 // askAnything asks for something and returns the jobs that do it.
 func (b *bench) askAnything(ctx context.Context, rng *rand.Rand, names []server.Name) (jobs []*server.Job) {
 	kinds := []server.JobKind{
-		server.JobStart, server.JobStart, server.JobStart, server.JobStop, server.JobStop, server.JobRestart, server.JobDelete,
+		server.JobStart, server.JobStart, server.JobStart, server.JobStop, server.JobStop, server.JobRestart, server.JobReset, server.JobDelete,
 	}
 	switch kind := rng.IntN(len(kinds) + 3); {
 	case kind < len(kinds):

@@ -18,7 +18,7 @@ import (
 )
 
 // The daemon is killed at 20 random points of starts of 50 servers, of
-// creations and of deletions. LEFT4MED_CRASH_SEED repeats a run's choices.
+// creations, of resets and of deletions. LEFT4MED_CRASH_SEED repeats a run's choices.
 func TestKilledAtRandomPoints(t *testing.T) {
 	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
@@ -38,6 +38,8 @@ func TestKilledAtRandomPoints(t *testing.T) {
 		}
 		victims := numbered("v", kills)
 		h.killDuringCreates(t, c, rng, victims)
+		h.act(t, c, client.ActionStart, victims...)
+		h.killDuringResets(t, c, rng, victims)
 		h.act(t, c, client.ActionStart, victims[:kills/2]...)
 		h.killDuringDeletes(t, c, rng, victims)
 
@@ -45,8 +47,8 @@ func TestKilledAtRandomPoints(t *testing.T) {
 		if len(servers) != len(names) {
 			t.Errorf("%d servers are left, want the first %d", len(servers), len(names))
 		}
-		t.Logf("%s: killed at %d points of starts of %d, %d of creations, %d of deletions in %.0f s",
-			release, rounds*killsEach, len(names), kills, kills, time.Since(began).Seconds())
+		t.Logf("%s: killed at %d points of starts of %d, %d of creations, %d of resets, %d of deletions in %.0f s",
+			release, rounds*killsEach, len(names), kills, kills, kills, time.Since(began).Seconds())
 	})
 }
 
@@ -141,6 +143,24 @@ func (h *crashHost) killDuringCreates(t *testing.T, c *client.Client, rng *rand.
 			t.Errorf("the creation of %s was accepted as job %d, and it is not there", name, job.ID)
 		case job == nil && !there:
 			h.create(t, c, name)
+		}
+	}
+}
+
+// killDuringResets is the same for resets of servers that run.
+func (h *crashHost) killDuringResets(t *testing.T, c *client.Client, rng *rand.Rand, names []string) {
+	t.Helper()
+	for _, name := range names {
+		h.MustRun(t, "touch", written(name))
+		job, err := h.killDuring(t, rng, 400*time.Millisecond, func(ctx context.Context) (*client.Job, error) {
+			return c.Reset(ctx, name)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := h.check(t, c)[name]
+		if job != nil && (s.State != client.StateStopped || s.Desired != client.DesiredStopped || h.Run(t.Context(), "test", "-e", written(name)) == nil) {
+			t.Errorf("the reset of %s was accepted as job %d, and it is %s and %s, or has its files still", name, job.ID, s.State, s.Desired)
 		}
 	}
 }

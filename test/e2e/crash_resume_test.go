@@ -37,6 +37,11 @@ func askDelete(t *testing.T, c *client.Client, name string) error {
 	return err
 }
 
+func askReset(t *testing.T, c *client.Client, name string) error {
+	_, err := c.Reset(t.Context(), name)
+	return err
+}
+
 // cuts are the cases. Where a hand changes no link, as `disable --now` does not
 // before the job has made one, nothing tells of it, and the job goes on.
 func cuts() []cut {
@@ -51,6 +56,8 @@ func cuts() []cut {
 		{server: "start-by-hand", ask: askStart, point: "links noted", hand: enable, end: "succeeded", after: on},
 		{server: "stop-linked", ask: askStop, runs: true, point: "links changed", hand: enable, end: overtaken, after: on},
 		{server: "stop-stopped", ask: askStop, runs: true, point: "stopped", hand: enable, end: overtaken, after: on},
+		{server: "reset-unmounted", ask: askReset, runs: true, point: "unmounted", hand: enable, end: overtaken, after: on},
+		{server: "reset-retired", ask: askReset, runs: true, point: "retired", hand: []string{"enable"}, end: "succeeded", after: off},
 		{server: "delete-inserted", ask: askDelete, point: "jobs inserted", hand: enable, end: overtaken, after: on},
 		{server: "delete-linked", ask: askDelete, runs: true, point: "links changed", hand: enable, end: overtaken, after: on},
 		{server: "delete-unmounted", ask: askDelete, runs: true, point: "unmounted", hand: enable, end: overtaken, after: on},
@@ -182,6 +189,9 @@ func TestJobsEndWithTheBoot(t *testing.T) {
 		gone := h.cutOff(t, cut{server: "gone", ask: askDelete, runs: true, point: "retired"})
 		reboot()
 		h.checkEnd(t, gone, "gone", "succeeded", "gone")
+		reset := h.cutOff(t, cut{server: "reset", ask: askReset, runs: true, point: "retired"})
+		reboot()
+		h.checkEnd(t, reset, "reset", "succeeded", "disabled inactive")
 	})
 }
 

@@ -79,6 +79,24 @@ func scenarios() []scenario {
 			}
 		},
 	}, {
+		name: "reset",
+		prepare: func(t *testing.T, h *crashHost, c *client.Client) {
+			h.act(t, c, client.ActionStart, "a")
+			h.MustRun(t, "touch", written("a"))
+		},
+		ask: func(t *testing.T, c *client.Client) error {
+			_, err := c.Reset(t.Context(), "a")
+			return err
+		},
+		check: func(t *testing.T, h *crashHost, servers map[string]client.Server, _ string) {
+			if s := servers["a"]; s.State != client.StateStopped || s.Desired != client.DesiredStopped {
+				t.Errorf("a is %s and %s, want it stopped and disabled", s.State, s.Desired)
+			}
+			if h.Run(t.Context(), "test", "-e", written("a")) == nil {
+				t.Error("what the game wrote is there after the reset")
+			}
+		},
+	}, {
 		name: "delete",
 		prepare: func(t *testing.T, h *crashHost, c *client.Client) {
 			if _, err := c.Server(t.Context(), "x"); err != nil {
@@ -97,6 +115,9 @@ func scenarios() []scenario {
 		},
 	}}
 }
+
+// written is a file in the upper layer of a server.
+func written(name string) string { return "/var/lib/left4me/runtime/" + name + "/upper/written" }
 
 // Wherever the daemon is killed right after it made something lasting, the next
 // one ends the job as if nothing had happened. The points are found by watching
