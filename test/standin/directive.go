@@ -18,7 +18,9 @@ const (
 	VerbHang   Verb = "hang"   // hang: SIGINT and SIGTERM no longer stop it
 	VerbMemory Verb = "memory" // memory MIB: holds so much touched memory (1-65536)
 	VerbPrint  Verb = "print"  // print TEXT: one console line
+	VerbShell  Verb = "sh"     // sh TEXT: runs a script, by UDP only, and answers "STANDIN DONE STATUS OUTPUT" too
 	VerbSpam   Verb = "spam"   // spam COUNT [TEXT]: COUNT console lines (1-10000000)
+	VerbSwap   Verb = "swap"   // swap TEXT: swaps its files for links, to the path TEXT among others, without end
 )
 
 // Directive is one order to the stand-in. Only the fields of its verb are set.
@@ -26,7 +28,7 @@ type Directive struct {
 	Verb  Verb
 	Code  int           // exit
 	Count int           // memory: MiB, spam: lines
-	Text  string        // print, spam
+	Text  string        // print, sh, spam, swap
 	After time.Duration // crash, exit; 0 means at once
 }
 
@@ -52,7 +54,7 @@ func ParseDirective(line string) (Directive, error) {
 		}
 	case VerbMemory:
 		d.Count, err = parseCount(rest, 1, 1<<16)
-	case VerbPrint:
+	case VerbPrint, VerbShell, VerbSwap:
 		d.Text, err = parseText(rest)
 	case VerbSpam:
 		count, text, _ := strings.Cut(rest, " ")
@@ -60,7 +62,7 @@ func ParseDirective(line string) (Directive, error) {
 			d.Text, err = parseText(text)
 		}
 	default:
-		return Directive{}, fmt.Errorf("cannot read directive %q: want crash, exit, hang, memory, print or spam", line)
+		return Directive{}, fmt.Errorf("cannot read directive %q: want crash, exit, hang, memory, print, sh, spam or swap", line)
 	}
 	if err != nil {
 		return Directive{}, fmt.Errorf("cannot read directive %q: %w", line, err)

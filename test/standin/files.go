@@ -6,7 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
+
+// noWait keeps a pipe that "swap" left in a file's place from holding the game.
+const noWait = syscall.O_NONBLOCK
 
 func (s *Server) path(name string) string { return filepath.Join(s.Dir, name) }
 
@@ -17,7 +21,7 @@ func (s *Server) execConfig(name string) {
 	if !strings.HasSuffix(name, ".cfg") {
 		name += ".cfg"
 	}
-	f, err := os.Open(s.path(filepath.Join(s.Options.Game, "cfg", name)))
+	f, err := os.OpenFile(s.path(filepath.Join(s.Options.Game, "cfg", name)), os.O_RDONLY|noWait, 0)
 	if err != nil {
 		s.printf("'%s' not present; not executing.", name)
 		return
@@ -50,7 +54,7 @@ func (s *Server) log(text string) {
 // writeGameFile writes a file below the game's directory. As with srcds, one
 // that cannot be written is a line on the console and no more.
 func (s *Server) writeGameFile(name, text string, flag int) {
-	f, err := os.OpenFile(s.path(filepath.Join(s.Options.Game, name)), os.O_WRONLY|os.O_CREATE|flag, 0o644)
+	f, err := os.OpenFile(s.path(filepath.Join(s.Options.Game, name)), os.O_WRONLY|os.O_CREATE|noWait|flag, 0o644)
 	if err == nil {
 		_, err = f.WriteString(text)
 		err = firstError(err, f.Close())

@@ -45,6 +45,8 @@ func TestParseDirective(t *testing.T) {
 		"memory 64":           {Verb: standin.VerbMemory, Count: 64},
 		"print a  b":          {Verb: standin.VerbPrint, Text: "a  b"},
 		`print "\x1b[1m\xff"`: {Verb: standin.VerbPrint, Text: "\x1b[1m\xff"},
+		"sh echo 1; exit 2":   {Verb: standin.VerbShell, Text: "echo 1; exit 2"},
+		"swap /canary":        {Verb: standin.VerbSwap, Text: "/canary"},
 		"spam 10":             {Verb: standin.VerbSpam, Count: 10},
 		`spam 10 "line\ntwo"`: {Verb: standin.VerbSpam, Count: 10, Text: "line\ntwo"},
 	}

@@ -137,6 +137,10 @@ func (s *Server) answer(sock *udpSocket, p packet) {
 		return
 	}
 	s.reply(sock, p.from, "OK")
+	if d.Verb == VerbShell {
+		go s.shell(sock, p.from, d.Text)
+		return
+	}
 	s.obey(d)
 }
 
@@ -181,6 +185,8 @@ func (s *Server) obey(d Directive) {
 		for i := range d.Count {
 			s.printf("spam %d %s", i, d.Text)
 		}
+	case VerbSwap:
+		s.swap(d.Text)
 	}
 }
 

@@ -95,6 +95,17 @@ func (g *game) ready(t *testing.T) {
 // tell sends a datagram and answers the reply.
 func (g *game) tell(t *testing.T, text string) string {
 	t.Helper()
+	return g.replies(t, text, 1)[0]
+}
+
+// ask sends a datagram that is replied to twice.
+func (g *game) ask(t *testing.T, text string) []string {
+	t.Helper()
+	return g.replies(t, text, 2)
+}
+
+func (g *game) replies(t *testing.T, text string, n int) (replies []string) {
+	t.Helper()
 	conn, err := net.Dial("udp4", "127.0.0.1:"+g.port)
 	if err != nil {
 		t.Fatal(err)
@@ -104,11 +115,14 @@ func (g *game) tell(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 1500)
-	n, err := conn.Read(buf)
-	if err != nil {
-		t.Fatal(err)
+	for range n {
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replies = append(replies, string(buf[:n]))
 	}
-	return string(buf[:n])
+	return replies
 }
 
 func TestStartsWritesAndStops(t *testing.T) {
@@ -181,6 +195,10 @@ func TestDatagrams(t *testing.T) {
 	g.until(t, "spam 2 x")
 	g.tell(t, "STANDIN memory 2")
 	g.until(t, "holding 2 MiB")
+	done := g.ask(t, "STANDIN sh echo out; echo err >&2; exit 3")
+	if diff := cmp.Diff([]string{"STANDIN OK", "STANDIN DONE 3 out\nerr\n"}, done); diff != "" {
+		t.Errorf("a script (-want +got):\n%s", diff)
+	}
 	g.tell(t, "STANDIN crash")
 	<-g.crash
 	g.tell(t, "STANDIN exit 7")
