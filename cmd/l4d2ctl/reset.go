@@ -19,7 +19,7 @@ func (a *app) reset(ctx context.Context, c *client.Client, name string, s *setti
 	if err != nil {
 		return err
 	}
-	if patch != (client.ConfigPatch{}) || cvars.any() {
+	if patch != (client.ConfigPatch{}) || cvars.any() || s.secret != "" {
 		return usage(errors.New("--reset keeps the settings as they are: change them with another command"))
 	}
 	if !yes && !isTerminal(a.stdin) {
