@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/left4med/left4med/internal/server"
 )
@@ -43,6 +44,7 @@ type Polkit struct {
 	dialing  chan struct{} // holds a value while somebody connects
 	conn     atomic.Pointer[dbus.Conn]
 	question atomic.Uint64
+	pings    singleflight.Group
 }
 
 var _ Authority = (*Polkit)(nil)
@@ -208,11 +210,30 @@ func explain(err error) error {
 	}
 }
 
-// Ping says whether polkit answers before ctx ends, and starts it when it does
-// not run.
-func (p *Polkit) Ping(ctx context.Context) error {
+// checkPatience is how long Check waits: everybody may ask for the daemon's
+// health.
+const checkPatience = time.Second
+
+// Check is a line for `l4d2ctl doctor`: whether polkit answers. It starts it
+// when it does not run. Those who ask at the same time share one question.
+func (p *Polkit) Check(context.Context) server.Check {
+	_, err, _ := p.pings.Do("", func() (any, error) { return nil, p.ping() })
+	if err != nil {
+		return server.Check{
+			Name:  "polkit",
+			Found: fmt.Sprintf("nobody but root may do anything: %v", err),
+			Cure:  "`systemctl status polkit` tells more; `apt-get install polkitd` when it is not there",
+		}
+	}
+	return server.Check{Name: "polkit", OK: true, Found: "polkit answers, so not root alone may act"}
+}
+
+func (p *Polkit) ping() error {
+	late := fmt.Errorf("%w within %s", errLate, checkPatience)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), checkPatience, late)
+	defer cancel()
 	pong := make(chan error, 1)
-	go func() {
+	go func() { // a bus that does not read holds a write up longer than ctx
 		conn, err := p.connect(ctx)
 		if err == nil {
 			err = explain(conn.Object(polkitName, polkitPath).CallWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0).Err)
@@ -221,27 +242,13 @@ func (p *Polkit) Ping(ctx context.Context) error {
 	}()
 	select {
 	case err := <-pong:
+		if err != nil && ctx.Err() != nil {
+			return late
+		}
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", errLate, context.Cause(ctx))
+		return late
 	}
-}
-
-// checkPatience is how long Check waits: everybody may ask for the daemon's
-// health.
-const checkPatience = time.Second
-
-// Check is a line for `l4d2ctl doctor`.
-func (p *Polkit) Check(ctx context.Context) server.Check {
-	c := server.Check{Name: "polkit", OK: true, Found: "polkit answers, so not root alone may act"}
-	ctx, cancel := context.WithTimeoutCause(ctx, checkPatience, fmt.Errorf("not within %s", checkPatience))
-	defer cancel()
-	if err := p.Ping(ctx); err != nil {
-		c.OK = false
-		c.Found = fmt.Sprintf("nobody but root may do anything: %v", err)
-		c.Cure = "`systemctl status polkit` tells more; `apt-get install polkitd` when it is not there"
-	}
-	return c
 }
 
 // connect returns the connection, a new one when there is none.

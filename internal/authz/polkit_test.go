@@ -184,8 +184,8 @@ func TestPolkitFails(t *testing.T) {
 	if _, err := polkit.Ask(t.Context(), request); err == nil || err.Error() != "polkit is not installed" {
 		t.Errorf("without polkit: %v", err)
 	}
-	if err := polkit.Ping(t.Context()); err == nil || err.Error() != "polkit is not installed" {
-		t.Errorf("a ping without polkit: %v", err)
+	if c := polkit.Check(t.Context()); c.OK || !strings.Contains(c.Found, "polkit is not installed") {
+		t.Errorf("the check without polkit: %+v", c)
 	}
 	fake := newFakePolkit(t, address)
 	fake.answer <- dbus.NewError("org.freedesktop.PolicyKit1.Error.Failed", []any{"Action x is not registered"})
@@ -196,8 +196,8 @@ func TestPolkitFails(t *testing.T) {
 	if a, err := polkit.Ask(t.Context(), request); !a.Authorized || err != nil {
 		t.Errorf("afterwards: %+v, %v", a, err)
 	}
-	if err := polkit.Ping(t.Context()); err != nil {
-		t.Errorf("a ping: %v", err)
+	if c := polkit.Check(t.Context()); !c.OK {
+		t.Errorf("the check: %+v", c)
 	}
 }
 
