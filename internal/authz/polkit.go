@@ -58,8 +58,9 @@ func NewPolkit(address string) *Polkit {
 	return &Polkit{
 		address: address, patience: patience, dialing: make(chan struct{}, 1),
 		// Together fewer than the 128 replies that dbus-daemon lets one connection
-		// wait for, and no uid takes them all.
-		turns: newTurns(64, 16), asking: newTurns(24, 4),
+		// wait for, and no uid takes them all. Few for each uid: polkit answers one
+		// after the other, so more would only make others wait.
+		turns: newTurns(64, 4), asking: newTurns(24, 4),
 	}
 }
 

@@ -239,7 +239,7 @@ func TestPolkitTakesTurns(t *testing.T) {
 			ended <- err
 		}()
 	}
-	const perUID = 16
+	const perUID = 4
 	for range perUID {
 		<-fake.asked
 	}
