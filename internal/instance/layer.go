@@ -27,7 +27,8 @@ const maxLowerDirs = 3584
 // can read a command line: of secrets it names a file at most.
 func (t *Tree) environment(s Settings, kept secrets) ([]byte, error) {
 	cfg := s.Config
-	args := append(kept.accountArgs(), "+map", cfg.Map, "+mp_gamemode", cfg.GameMode, "-maxplayers", strconv.Itoa(cfg.MaxPlayers))
+	args := append(kept.accountArgs(), "+map", cfg.Map, "+mp_gamemode", cfg.GameMode, "-maxplayers", strconv.Itoa(cfg.MaxPlayers),
+		"+clientport", strconv.Itoa(int(cfg.ClientPort())), "+tv_port", strconv.Itoa(int(cfg.SourceTVPort())))
 	args = append(args, cfg.Args...)
 	for _, a := range args {
 		if a == "" || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'\$%;`, r) }) {

@@ -55,12 +55,12 @@ func (t *Tree) SetSecret(ctx context.Context, name server.Name, id int64, cfg se
 }
 
 // Complete writes the files of an instance anew when what the game is told of its
-// secrets is not what is stored: one that an older version made has none, and a
-// crash may fall between the two. Else it only looks.
+// secrets is not what is stored, or its environment not what this version writes:
+// an older one made it, or a crash fell between the two. Else it only looks.
 func (t *Tree) Complete(ctx context.Context, name server.Name, id int64, cfg server.Config) error {
 	complete, err := t.complete(name)
 	if err != nil {
-		return t.fail("look at the secrets of "+string(name), err)
+		return t.fail("look at the files of "+string(name), err)
 	}
 	if complete {
 		return nil
@@ -91,7 +91,15 @@ func (t *Tree) complete(name server.Name) (bool, error) {
 			return false, err
 		}
 	}
-	return exists(dir, s.layerPath()+"/"+accountCfg) == kept[server.SecretGSLT].IsSet(), nil
+	if exists(dir, s.layerPath()+"/"+accountCfg) != kept[server.SecretGSLT].IsSet() {
+		return false, nil
+	}
+	want, err := t.environment(s, kept)
+	if err != nil {
+		return false, err
+	}
+	got, err := dir.ReadFile(envFile)
+	return bytes.Equal(want, got), in(dir, err)
 }
 
 // set changes one of the secrets. There is always one for RCON.

@@ -74,7 +74,7 @@ func want(layer string) map[string]string {
 		"instances/a": "drwx------",
 		"instances/a/instance.env": `-rw-------
 L4D2_PORT="27015"
-L4D2_ARGS="+map c1m1_hotel +mp_gamemode coop -maxplayers 8 -tickrate 60 -nobots"
+L4D2_ARGS="+map c1m1_hotel +mp_gamemode coop -maxplayers 8 +clientport 28015 +tv_port 29015 -tickrate 60 -nobots"
 L4D2_LOWERDIRS="ROOT/instances/a/layers/` + layer + `:ROOT/overlays/maps:ROOT/overlays/admin.1:ROOT/installation"
 `,
 		"instances/a/settings.json": `-rw-------

@@ -19,6 +19,9 @@ func (r *run) create() error {
 	r.say("writing the instance's files")
 	err := o.Files.Create(r.ctx, name, r.rec.row.ID, r.rec.row.Config)
 	if err == nil {
+		if _, err := o.Units.AllowPorts(r.ctx, name.Unit(), r.rec.row.Config.PortRules()); err != nil {
+			o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot set the ports of a new server; its first start tries again")
+		}
 		o.faults.pass("files created")
 		err = o.insist(o.jobsCtx, "that the server is ready", func(ctx context.Context) error {
 			return o.Store.SetPhase(ctx, r.rec.row.ID, server.PhaseReady)
@@ -44,7 +47,7 @@ func (r *run) create() error {
 func (r *run) takeBack() error {
 	o, name := r.o, r.rec.row.Name
 	if on, err := o.Files.Read(name); err == nil && on.ID == r.rec.row.ID {
-		if err := errors.Join(o.Files.Retire(name), o.Files.Remove(name)); err != nil {
+		if err := errors.Join(o.Files.Retire(name), o.Files.Remove(name), o.Units.ForgetPorts(o.jobsCtx, name.Unit())); err != nil {
 			return fmt.Errorf("cannot remove what was made of %s: %w", name, err)
 		}
 	}
@@ -65,6 +68,12 @@ func (r *run) delete() error {
 	}
 	if err := o.Files.Remove(name); err != nil {
 		return err
+	}
+	if err := r.reach(func() error { return o.Units.ForgetPorts(r.ctx, name.Unit()) }); err != nil {
+		if unreached(err) || r.ctx.Err() != nil {
+			return err
+		}
+		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot take back the ports of a deleted server; `systemctl revert` does it")
 	}
 	o.faults.pass("files removed")
 	return r.forget()

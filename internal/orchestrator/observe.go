@@ -23,6 +23,7 @@ func (o *Orchestrator) handle(ev unitctl.Event) {
 	case unitctl.Reloaded:
 		o.setReloading(false)
 		o.resync.trigger()
+		o.mendSoon()
 	case unitctl.UnitFilesChanged:
 		o.refreshLinks()
 	case unitctl.Changed:
@@ -53,6 +54,7 @@ func (o *Orchestrator) connected(ev unitctl.Event) {
 	o.setConnected(true, ev.At)
 	o.mu.Unlock()
 	o.resync.trigger()
+	o.mendSoon()
 	o.jobs.Go(func() {
 		ctx, cancel := context.WithTimeout(o.jobsCtx, 10*time.Second)
 		defer cancel()

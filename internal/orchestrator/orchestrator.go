@@ -84,6 +84,7 @@ type Orchestrator struct {
 	stopJobs  context.CancelCauseFunc
 	pendingNU pendingReads
 	faults    faults
+	mendAgain chan struct{} // holds a value when all servers are to be mended
 }
 
 // linkState is the state of the connection to systemd.
@@ -116,6 +117,8 @@ func New(opts Options) *Orchestrator {
 		records: map[server.Name]*record{},
 		runs:    map[int64]*run{},
 		relink:  make(chan struct{}),
+
+		mendAgain: make(chan struct{}, 1),
 	}
 	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
 	o.linker = newLinker(o)
@@ -166,6 +169,12 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 				o.upkeep(ctx)
 				return nil
 			})
+			if o.Settings.JobsEnabled {
+				g.Go(func() error {
+					o.mending(ctx)
+					return nil
+				})
+			}
 		}
 		return o.resync.loop(ctx)
 	})

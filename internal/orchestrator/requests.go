@@ -324,6 +324,9 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 	if changes := old.Changes(cfg); changes != "" {
 		o.noteChange(ctx, server.HistoryEntry{Server: string(name), ServerID: r.row.ID, What: "change", By: &who, Detail: changes})
 	}
+	if err := o.allowPorts(ctx, name, cfg); err != nil {
+		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot set the ports of a server; its next start tries again")
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r.row.Config, r.row.ChangedInvocation, r.config = cfg, invocation, &cfg

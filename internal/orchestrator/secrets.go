@@ -23,17 +23,3 @@ func (o *Orchestrator) SetSecret(ctx context.Context, name server.Name, which se
 	o.noteChange(ctx, server.HistoryEntry{Server: string(name), ServerID: e.ID, What: what, By: &who, Detail: string(which)})
 	return nil
 }
-
-// completeSecrets has the game find its secrets at the start that follows.
-func (r *run) completeSecrets() error {
-	select {
-	case r.rec.claimed <- struct{}{}: // no change of settings may run beside it
-	case <-r.ctx.Done():
-		return context.Cause(r.ctx)
-	}
-	defer func() { <-r.rec.claimed }()
-	r.o.mu.RLock()
-	row := r.rec.row
-	r.o.mu.RUnlock()
-	return r.o.Files.Complete(r.ctx, row.Name, row.ID, row.Config)
-}

@@ -27,6 +27,9 @@ func (r *run) start() error {
 	if err := r.startable(); err != nil {
 		return err
 	}
+	if err := r.mended(); err != nil {
+		return err
+	}
 	if err := r.unmountOld(); err != nil {
 		return err
 	}
@@ -49,6 +52,9 @@ func (r *run) start() error {
 // run that is to end is noted with the job's first step.
 func (r *run) restart() error {
 	if err := r.startable(); err != nil {
+		return err
+	}
+	if err := r.mended(); err != nil {
 		return err
 	}
 	before, err := r.readAgain()
@@ -112,7 +118,7 @@ func (r *run) turn() (func(), error) {
 }
 
 // startable looks whether there is anything to start, before anything is
-// changed but for secrets that the files lack.
+// changed.
 func (r *run) startable() error {
 	o, name := r.o, r.rec.row.Name
 	o.mu.RLock()
@@ -128,10 +134,7 @@ func (r *run) startable() error {
 		o.setMissing(r.rec)
 		return err
 	}
-	if err := o.Files.Installed(); err != nil {
-		return err
-	}
-	return r.completeSecrets()
+	return o.Files.Installed()
 }
 
 // setMissing notes that the files of a server are gone, which the next resync

@@ -13,13 +13,11 @@ const (
 // allowedArgs are the arguments of srcds_run that an operator may add. All
 // others are refused: -binary, -gdb, -pidfile, -autoupdate, -steamcmd_script and
 // their like would run or write anything, and what left4med sets itself (+map,
-// +ip, +hostport, -game, +exec …) has a setting of its own.
+// +ip, +hostport, +clientport, +tv_port, -game, +exec …) has a setting of its own.
 var allowedArgs = map[string]argRule{
 	"-tickrate":       argNumber,
 	"-heapsize":       argNumber,
 	"+fps_max":        argNumber,
-	"+tv_port":        argNumber,
-	"-clientport":     argNumber,
 	"-steamport":      argNumber,
 	"-insecure":       argFlag,
 	"-secure":         argFlag,

@@ -14,6 +14,8 @@ var ownCVars = map[string]string{
 	"hostname":      "config.hostname",
 	"hostport":      "config.port",
 	"port":          "config.port",
+	"clientport":    "config.port",
+	"tv_port":       "config.port",
 	"map":           "config.map",
 	"mp_gamemode":   "config.gamemode",
 	"maxplayers":    "config.max_players",

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -49,6 +50,8 @@ type link struct {
 	bus  *dbus.Conn
 	jobs jobs
 	lost chan struct{} // closed when the connection is gone
+
+	binds atomic.Pointer[bool] // what bindsPorts found out
 
 	announced sync.Once
 	// The reader's own:

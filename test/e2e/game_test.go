@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/left4med/left4med/test/machine"
@@ -39,4 +41,29 @@ func (l *lab) tryAsGame(t *testing.T, name, script string) (string, error) {
 // as runs a command as a user of the machine.
 func (l *lab) as(ctx context.Context, user machine.User, name string, args ...string) (string, error) {
 	return machine.Output(l.CommandAs(ctx, user, name, args...))
+}
+
+// inUnit has the game itself run a script, in its unit with all that the unit
+// takes from it, and returns the output; the test fails when the script does.
+func (l *lab) inUnit(t *testing.T, name, script string) string {
+	t.Helper()
+	code, out := l.tryInUnit(t, name, script)
+	if code != 0 {
+		t.Fatalf("in the unit of %s, exit %d:\n%s\n%s", name, code, script, out)
+	}
+	return out
+}
+
+// tryInUnit has the game itself run a script that may fail, and returns its exit
+// status and output.
+func (l *lab) tryInUnit(t *testing.T, name, script string) (code int, out string) {
+	t.Helper()
+	const ask = `exec 3<>/dev/udp/127.0.0.1/"$1"; printf 'STANDIN sh %s' "$2" >&3; timeout 60 dd bs=64k count=2 status=none <&3`
+	reply := l.MustRun(t, "bash", "-euc", ask, "ask", fmt.Sprint(l.server(t, name).Config.Port), strconv.Quote(script))
+	_, done, ok := strings.Cut(reply, "STANDIN OKSTANDIN DONE ")
+	if _, err := fmt.Sscanf(done, "%d ", &code); !ok || err != nil || code < 0 {
+		t.Fatalf("the game %s did not run %q: %q", name, script, reply)
+	}
+	_, out, _ = strings.Cut(done, " ")
+	return code, out
 }
