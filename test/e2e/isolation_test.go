@@ -21,6 +21,7 @@ func TestIsolation(t *testing.T) {
 		l.running(t, "a", "b")
 		l.shell(t, "mkdir /var/lib/left4me/overlays/other; echo x >/var/lib/left4me/overlays/other/file")
 		t.Run("Game", func(t *testing.T) { gameIsAlone(t, l) })
+		t.Run("Unit", func(t *testing.T) { unitIsShut(t, l) })
 		t.Run("Rights", func(t *testing.T) { gameHasNoRights(t, l) })
 		t.Run("Doors", func(t *testing.T) { doorsAreKept(t, l) })
 	})
