@@ -80,6 +80,9 @@ func NewGate(accounts *Accounts, authority Authority, refused func(server.Refusa
 // that leaves, the question is taken back and the error is ctx's.
 func (g *Gate) Check(ctx context.Context, r Request) error {
 	if r.Peer.Game() {
+		if r.Verb == "" {
+			r.Verb = "connect" // for the record; it may not even do what needs no permission
+		}
 		return g.refuse(r, GameRefused(r.Peer))
 	}
 	if err := ctx.Err(); err != nil {

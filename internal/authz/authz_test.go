@@ -101,6 +101,20 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A game that asks for what needs no permission is on record all the same.
+func TestAGameAtAnOpenDoor(t *testing.T) {
+	t.Parallel()
+	acc, _ := accounts(t)
+	var told []string
+	gate := authz.NewGate(acc, nil, func(r server.Refusal) { told = append(told, r.What) })
+	if err := gate.Check(t.Context(), authz.Request{Peer: authz.Peer{UID: 62000, BusName: ":1.7"}}); err == nil {
+		t.Error("a game was let in")
+	}
+	if diff := cmp.Diff([]string{"connect"}, told); diff != "" {
+		t.Errorf("refusals told of (-want +got):\n%s", diff)
+	}
+}
+
 func TestRefusalsSayWhy(t *testing.T) {
 	t.Parallel()
 	acc, _ := accounts(t)
