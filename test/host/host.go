@@ -99,9 +99,12 @@ func (h *Host) InstallGame(ctx context.Context) error {
 	return h.Run(ctx, "chown", "-R", "left4me:left4me", Installation)
 }
 
-// standin builds the stand-in once for each test process. It stays in the
-// build cache's neighbourhood, one file for each user and version of it.
-var standin = sync.OnceValues(func() (string, error) {
+var standin = sync.OnceValues(func() (string, error) { return Program("./test/standin/srcds_run") })
+
+// Program builds a program of the module, named as for go build from its top, so
+// that it runs in every machine, and says where it is. It stays in the build
+// cache's neighbourhood, one file for each user and version of it.
+func Program(of string) (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		dir = "/var/cache"
@@ -110,20 +113,25 @@ var standin = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot find the module: %w", err)
 	}
-	out := filepath.Join(dir, "left4med", "standin", "srcds_run")
+	out := filepath.Join(dir, "left4med", "standin", filepath.Base(of))
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return "", err
 	}
 	// Built beside and renamed: test processes may do this at the same time.
-	tmp := fmt.Sprintf("%s.%d", out, os.Getpid())
-	build := exec.Command("go", "build", "-trimpath", "-o", tmp, "./test/standin/srcds_run")
+	tmp, err := os.MkdirTemp(filepath.Dir(out), "build")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	built := filepath.Join(tmp, filepath.Base(of))
+	build := exec.Command("go", "build", "-trimpath", "-o", built, of)
 	build.Dir = strings.TrimSpace(string(root))
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("cannot build the stand-in: %w\n%s", err, text)
+		return "", fmt.Errorf("cannot build %s: %w\n%s", of, err, text)
 	}
-	return out, os.Rename(tmp, out)
-})
+	return out, os.Rename(built, out)
+}
 
 // Client speaks to left4med from outside the machine, as root. It is for this
 // boot: after a reboot, ask for a new one.
