@@ -196,7 +196,7 @@ func (b *Bus) connect(ctx context.Context) (*dbus.Conn, *dbussock.Socket, error)
 	}
 	sock := dbussock.New(raw)
 	stop := context.AfterFunc(ctx, func() { _ = sock.Close() })
-	conn, err := dbus.NewConn(sock, dbus.WithHandler(b), dbus.WithSignalHandler(b.callers))
+	conn, err := dbus.NewConn(dbussock.NewFiltered(sock, onlyCalls), dbus.WithHandler(b), dbus.WithSignalHandler(b.callers))
 	if err == nil {
 		err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
 	}

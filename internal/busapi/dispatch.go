@@ -9,6 +9,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/internal/dbussock"
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -172,16 +173,28 @@ func (b *Bus) find(k *call) (*method, error) {
 			if m.name != member {
 				continue
 			}
-			if got, want := k.header(dbus.FieldSignature), signature(m.in); got != want {
-				return nil, refusal(errInvalidArgs, fmt.Sprintf("%s takes arguments of the signature %q, not %s", member, want, server.Quote(got, 60)))
-			}
-			return m, nil
+			return m, k.fits(m)
 		}
 	}
 	if !known {
 		return nil, refusal(errUnknownInterface, fmt.Sprintf("%s has no interface %s", path, server.Quote(face, 120)))
 	}
 	return nil, refusal(errUnknownMethod, fmt.Sprintf("%s has no method %s", path, server.Quote(k.member(), 120)))
+}
+
+// fits says what is wrong with the arguments for a method.
+func (k *call) fits(m *method) error {
+	got, want := k.header(dbus.FieldSignature), signature(m.in)
+	if odd, ok := misfitOf(k.msg.Body); ok {
+		if odd.TooLong && odd.Signature == want {
+			return refusal(errInvalidArgs, fmt.Sprintf("the arguments of %s are too long: %d bytes are enough for every name", m.name, dbussock.MaxBody))
+		}
+		got = odd.Signature
+	}
+	if got != want {
+		return refusal(errInvalidArgs, fmt.Sprintf("%s takes arguments of the signature %q, not %s", m.name, want, server.Quote(got, 60)))
+	}
+	return nil
 }
 
 // objectAt is what stands at a path: its interfaces, and its server. There is
