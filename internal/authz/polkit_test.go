@@ -3,9 +3,6 @@ package authz_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,41 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/left4med/left4med/internal/authz"
+	"github.com/left4med/left4med/test/bus"
 )
-
-// newBus runs a dbus-daemon of the test's own, on which anybody may do anything,
-// and returns its address.
-func newBus(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "left4med-bus-") // short: a socket's path ends at 107 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	address := "unix:path=" + filepath.Join(dir, "bus")
-	config := filepath.Join(dir, "bus.conf")
-	err = os.WriteFile(config, []byte(`<busconfig><listen>`+address+`</listen><policy context="default">
-		<allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>`), 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "dbus-daemon", "--config-file="+config, "--nofork", "--print-address")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("cannot run dbus-daemon (apt-get install dbus): %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	if _, err := fmt.Fscanln(out, new(string)); err != nil { // it listens
-		t.Fatal(err)
-	}
-	return address
-}
 
 // question is what polkit was asked.
 type question struct {
@@ -124,7 +88,7 @@ func (f *fakePolkit) CancelCheckAuthorization(id string) *dbus.Error {
 
 func TestPolkitIsAsked(t *testing.T) {
 	t.Parallel()
-	address := newBus(t)
+	address := bus.New(t).Address
 	polkit := authz.NewPolkit(address)
 	t.Cleanup(polkit.Close)
 	fake := newFakePolkit(t, address)
@@ -178,7 +142,7 @@ func TestPolkitFails(t *testing.T) {
 	if _, err := none.Ask(t.Context(), request); err == nil || !strings.Contains(err.Error(), "the system bus cannot be reached") {
 		t.Errorf("without a bus: %v", err)
 	}
-	address := newBus(t)
+	address := bus.New(t).Address
 	polkit := authz.NewPolkit(address)
 	t.Cleanup(polkit.Close)
 	if _, err := polkit.Ask(t.Context(), request); err == nil || err.Error() != "polkit is not installed" {
@@ -204,7 +168,7 @@ func TestPolkitFails(t *testing.T) {
 // TestPolkitIsLetGo: who leaves takes the question back.
 func TestPolkitIsLetGo(t *testing.T) {
 	t.Parallel()
-	address := newBus(t)
+	address := bus.New(t).Address
 	polkit := authz.NewPolkit(address)
 	t.Cleanup(polkit.Close)
 	fake := newFakePolkit(t, address)
@@ -226,7 +190,7 @@ func TestPolkitIsLetGo(t *testing.T) {
 // TestPolkitTakesTurns: one uid that waits for its answers leaves room for others.
 func TestPolkitTakesTurns(t *testing.T) {
 	t.Parallel()
-	address := newBus(t)
+	address := bus.New(t).Address
 	polkit := authz.NewPolkit(address)
 	t.Cleanup(polkit.Close)
 	fake := newFakePolkit(t, address)
