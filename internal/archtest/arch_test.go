@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"internal/store":    {"internal/server"},
 	"internal/instance": {"internal/server"},
 	"internal/journal":  {"internal/server"},
-	"internal/authz":    {"internal/server"},
+	"internal/authz":    {"internal/server", "internal/dbussock"},
 	"internal/quota":    {},
 	"internal/dbussock": {},
 	"internal/upper":    {}, // runs as a game's uid: it shares nothing with the daemon
@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 // parts are what only some rooms may use directly: each outer thing is behind one
 // door.
 var parts = map[string][]string{
-	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/busapi", "internal/unitctl"},
+	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/busapi", "internal/dbussock", "internal/unitctl"},
 	"github.com/coreos/go-systemd/v22":         {"cmd/left4med"},
 	"github.com/mattn/go-sqlite3":              {"internal/store"},
 	"github.com/danielgtaylor/huma/v2":         {"internal/api"},

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/left4med/left4med/internal/authz"
 	"github.com/left4med/left4med/internal/server"
@@ -79,7 +78,6 @@ func TestCheck(t *testing.T) {
 		if err := gate.Check(t.Context(), want); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
-		unexported := cmpopts.IgnoreUnexported(authz.Peer{})
 		var wantAsked []authz.Request
 		var wantTold []string
 		if c.asked {
@@ -92,7 +90,7 @@ func TestCheck(t *testing.T) {
 			}
 			wantTold = []string{fmt.Sprint(c.peer.UID, via, "start", "alpha", server.CodeNotAuthorized)}
 		}
-		if diff := cmp.Diff(wantAsked, asked, unexported); diff != "" {
+		if diff := cmp.Diff(wantAsked, asked); diff != "" {
 			t.Errorf("%s: polkit was asked (-want +got):\n%s", name, diff)
 		}
 		if diff := cmp.Diff(wantTold, told); diff != "" {
@@ -243,7 +241,7 @@ func TestPeerOf(t *testing.T) {
 			t.Fatal(want.StartTime, err)
 		}
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(authz.Peer{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := authz.PeerOf(struct{ net.Conn }{c}); err == nil {

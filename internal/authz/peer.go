@@ -25,8 +25,6 @@ type Peer struct {
 	StartTime uint64
 	// BusName is the unique name on the system bus; empty for a peer of a socket.
 	BusName string
-
-	socket syscall.RawConn // of a peer of a socket; nil for others
 }
 
 // NoGID is no group (chown(2)).
@@ -61,7 +59,7 @@ func PeerOf(conn net.Conn) (Peer, error) {
 	if err = errors.Join(err, askErr); err != nil {
 		return Peer{}, fmt.Errorf("cannot tell who connected: SO_PEERCRED: %w", err)
 	}
-	p := Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid, socket: raw}
+	p := Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid}
 	if p.UID != 0 && p.PID > 0 { // root is never asked about
 		p.StartTime, _ = StartTime("/proc", p.PID) // it may have left already
 	}
@@ -82,25 +80,6 @@ func StartTime(proc string, pid int32) (uint64, error) {
 		return 0, fmt.Errorf("the stat of process %d has %d fields", pid, len(fields)+2)
 	}
 	return strconv.ParseUint(fields[field], 10, 64)
-}
-
-// soPeerPIDFD is SO_PEERPIDFD of Linux 6.5 (include/uapi/asm-generic/socket.h).
-const soPeerPIDFD = 77
-
-// pidFD returns a descriptor of the process that connected (pidfd_open(2)),
-// which nobody else's can be taken for, or nil where the kernel has none for a
-// peer or the peer is gone. The caller closes it.
-func (p Peer) pidFD() *os.File {
-	if p.socket == nil {
-		return nil
-	}
-	var fd int
-	var askErr error
-	err := p.socket.Control(func(s uintptr) { fd, askErr = unix.GetsockoptInt(int(s), unix.SOL_SOCKET, soPeerPIDFD) })
-	if err != nil || askErr != nil {
-		return nil
-	}
-	return os.NewFile(uintptr(fd), "pidfd")
 }
 
 type peerKey struct{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/left4med/left4med/internal/dbussock"
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -36,27 +36,27 @@ const (
 // connects when it is needed, so it works again as soon as the bus does, and
 // remembers no answer: rules and groups may change at any time.
 type Polkit struct {
-	address  string
+	socket   string
 	patience time.Duration
 	turns    *turns // for questions that polkit answers by itself
 	asking   *turns // for questions to a person
 
 	dialing  chan struct{} // holds a value while somebody connects
-	conn     atomic.Pointer[dbus.Conn]
+	conn     atomic.Pointer[connection]
 	question atomic.Uint64
 	pings    singleflight.Group
 }
 
 var _ Authority = (*Polkit)(nil)
 
-// NewPolkit asks over the bus at an address as D-Bus writes it, the system bus
-// when it is empty.
-func NewPolkit(address string) *Polkit {
-	if address == "" {
-		address = "unix:path=/run/dbus/system_bus_socket"
+// NewPolkit asks over the bus that listens on a socket, the system bus when it is
+// empty.
+func NewPolkit(socket string) *Polkit {
+	if socket == "" {
+		socket = dbussock.SystemBus
 	}
 	return &Polkit{
-		address: address, patience: patience, dialing: make(chan struct{}, 1),
+		socket: socket, patience: patience, dialing: make(chan struct{}, 1),
 		// Together fewer than the 128 replies that dbus-daemon lets one connection
 		// wait for, and no uid takes them all. Few for each uid: polkit answers one
 		// after the other, so more would only make others wait.
@@ -66,8 +66,8 @@ func NewPolkit(address string) *Polkit {
 
 // Close ends the connection.
 func (p *Polkit) Close() {
-	if conn := p.conn.Swap(nil); conn != nil {
-		_ = conn.Close()
+	if c := p.conn.Swap(nil); c != nil {
+		c.end()
 	}
 }
 
@@ -142,11 +142,10 @@ type result struct {
 }
 
 func (p *Polkit) check(ctx context.Context, conn *dbus.Conn, r Request) (Answer, error) {
-	subject, done, err := subjectOf(r.Peer)
+	subject, err := subjectOf(r.Peer)
 	if err != nil {
 		return Answer{}, err
 	}
-	defer done()
 	var flags uint32
 	if r.Interactive {
 		flags = allowAsking
@@ -171,28 +170,24 @@ type subject struct {
 	Details map[string]dbus.Variant
 }
 
-// subjectOf describes a peer to polkit; done is to be called after the question.
-// The uid must be an int32: sent as anything else, polkit silently ignores it
-// and looks the process up by its number, which another may have by then.
-func subjectOf(p Peer) (s subject, done func(), err error) {
-	if p.BusName != "" {
-		return subject{"system-bus-name", map[string]dbus.Variant{"name": dbus.MakeVariant(p.BusName)}}, func() {}, nil
+// subjectOf describes a peer to polkit. The uid must be an int32: sent as anything
+// else, polkit silently ignores it and looks the process up by its number, which
+// another may have by then.
+func subjectOf(p Peer) (subject, error) {
+	switch {
+	case p.BusName != "":
+		return subject{"system-bus-name", map[string]dbus.Variant{"name": dbus.MakeVariant(p.BusName)}}, nil
+	case p.PID <= 0:
+		return subject{}, errors.New("the process that asks cannot be seen from here")
 	}
-	if p.PID <= 0 {
-		return s, nil, errors.New("the process that asks cannot be seen from here")
-	}
-	s = subject{"unix-process", map[string]dbus.Variant{
+	// No pidfd, which polkit 124 and later would read: the library passes
+	// descriptors only over a socket of its own, which would decode what anybody
+	// sends. Start time and uid name the process as well.
+	return subject{"unix-process", map[string]dbus.Variant{
 		"pid":        dbus.MakeVariant(uint32(p.PID)),
 		"start-time": dbus.MakeVariant(p.StartTime),
 		"uid":        dbus.MakeVariant(int32(p.UID)),
-	}}
-	fd := p.pidFD()
-	if fd == nil {
-		return s, func() {}, nil
-	}
-	// Read by polkit 124 and later.
-	s.Details["pidfd"] = dbus.MakeVariant(dbus.UnixFD(fd.Fd()))
-	return s, func() { _ = fd.Close() }, nil
+	}}, nil
 }
 
 // explain makes what the bus says plain.
@@ -254,8 +249,8 @@ func (p *Polkit) ping() error {
 
 // connect returns the connection, a new one when there is none.
 func (p *Polkit) connect(ctx context.Context) (*dbus.Conn, error) {
-	if conn := p.conn.Load(); conn != nil && conn.Connected() {
-		return conn, nil
+	if c := p.conn.Load(); c != nil && c.Connected() {
+		return c.Conn, nil
 	}
 	select {
 	case p.dialing <- struct{}{}:
@@ -263,30 +258,33 @@ func (p *Polkit) connect(ctx context.Context) (*dbus.Conn, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { <-p.dialing }()
-	if conn := p.conn.Load(); conn != nil && conn.Connected() {
-		return conn, nil
+	if c := p.conn.Load(); c != nil && c.Connected() {
+		return c.Conn, nil
 	}
-	// Of its own, and not of this caller's, since others will use it.
-	conn, err := dbus.Dial(p.address, dbus.WithHandler(nothing{}), dbus.WithSignalHandler(nothing{}))
+	conn, sock, err := dbussock.Connect(ctx, p.socket, onlyReplies, dbus.WithHandler(nothing{}), dbus.WithSignalHandler(nothing{}))
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // a bus that does not talk
-	err = conn.Auth([]dbus.Auth{dbus.AuthExternal(fmt.Sprint(os.Geteuid()))})
-	if err == nil {
-		err = conn.Hello()
-	}
-	if !stop() {
-		err = errors.Join(ctx.Err(), err)
-	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	if old := p.conn.Swap(conn); old != nil {
-		_ = old.Close()
+	if old := p.conn.Swap(&connection{conn, sock}); old != nil {
+		old.end()
 	}
 	return conn, nil
+}
+
+type connection struct {
+	*dbus.Conn
+	sock *dbussock.Socket
+}
+
+func (c *connection) end() {
+	_ = c.sock.Close()
+	_ = c.Conn.Close()
+}
+
+// onlyReplies is what the library sees of others than the bus; the bus passes on
+// only those that were asked for.
+func onlyReplies(m *dbussock.Message) (instead []byte, pass bool) {
+	return nil, m.Type == dbussock.Reply || m.Type == dbussock.Error
 }
 
 // nothing is all that this connection offers, and all that it listens to.

@@ -32,6 +32,7 @@ type fakePolkit struct {
 	asked    chan question
 	answer   chan any // bool, *dbus.Error
 	canceled chan string
+	from     chan dbus.Sender
 }
 
 func newFakePolkit(t *testing.T, address string) *fakePolkit {
@@ -41,7 +42,7 @@ func newFakePolkit(t *testing.T, address string) *fakePolkit {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	f := &fakePolkit{make(chan question, 100), make(chan any, 100), make(chan string, 100)}
+	f := &fakePolkit{make(chan question, 100), make(chan any, 100), make(chan string, 100), make(chan dbus.Sender, 100)}
 	if err := conn.Export(f, "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority"); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ type result struct {
 }
 
 // CheckAuthorization is polkit's method.
-func (f *fakePolkit) CheckAuthorization(s subject, action string, details map[string]string, flags uint32, id string) (result, *dbus.Error) {
+func (f *fakePolkit) CheckAuthorization(from dbus.Sender, s subject, action string, details map[string]string, flags uint32, id string) (result, *dbus.Error) {
 	q := question{Kind: s.Kind, Action: action, Details: details, Flags: flags, UID: -1}
 	q.PID, _ = s.Details["pid"].Value().(uint32)
 	q.Start, _ = s.Details["start-time"].Value().(uint64)
@@ -71,6 +72,7 @@ func (f *fakePolkit) CheckAuthorization(s subject, action string, details map[st
 		q.UID = uid
 	}
 	f.asked <- q
+	f.from <- from
 	switch a := (<-f.answer).(type) {
 	case bool:
 		return result{Authorized: a, Challenge: !a}, nil
@@ -88,10 +90,10 @@ func (f *fakePolkit) CancelCheckAuthorization(id string) *dbus.Error {
 
 func TestPolkitIsAsked(t *testing.T) {
 	t.Parallel()
-	address := bus.New(t).Address
-	polkit := authz.NewPolkit(address)
+	b := bus.New(t)
+	polkit := authz.NewPolkit(b.Socket)
 	t.Cleanup(polkit.Close)
-	fake := newFakePolkit(t, address)
+	fake := newFakePolkit(t, b.Address)
 	for name, c := range map[string]struct {
 		request authz.Request
 		want    question
@@ -138,12 +140,12 @@ func TestPolkitIsAsked(t *testing.T) {
 func TestPolkitFails(t *testing.T) {
 	t.Parallel()
 	request := authz.Request{Peer: kim, Action: authz.Control, Verb: "start"}
-	none := authz.NewPolkit("unix:path=" + filepath.Join(t.TempDir(), "none"))
+	none := authz.NewPolkit(filepath.Join(t.TempDir(), "none"))
 	if _, err := none.Ask(t.Context(), request); err == nil || !strings.Contains(err.Error(), "the system bus cannot be reached") {
 		t.Errorf("without a bus: %v", err)
 	}
-	address := bus.New(t).Address
-	polkit := authz.NewPolkit(address)
+	b := bus.New(t)
+	polkit := authz.NewPolkit(b.Socket)
 	t.Cleanup(polkit.Close)
 	if _, err := polkit.Ask(t.Context(), request); err == nil || err.Error() != "polkit is not installed" {
 		t.Errorf("without polkit: %v", err)
@@ -151,7 +153,7 @@ func TestPolkitFails(t *testing.T) {
 	if c := polkit.Check(t.Context()); c.OK || !strings.Contains(c.Found, "polkit is not installed") {
 		t.Errorf("the check without polkit: %+v", c)
 	}
-	fake := newFakePolkit(t, address)
+	fake := newFakePolkit(t, b.Address)
 	fake.answer <- dbus.NewError("org.freedesktop.PolicyKit1.Error.Failed", []any{"Action x is not registered"})
 	if _, err := polkit.Ask(t.Context(), request); err == nil || !strings.Contains(err.Error(), "Action x is not registered") {
 		t.Errorf("an error of polkit's: %v", err)
@@ -168,10 +170,10 @@ func TestPolkitFails(t *testing.T) {
 // TestPolkitIsLetGo: who leaves takes the question back.
 func TestPolkitIsLetGo(t *testing.T) {
 	t.Parallel()
-	address := bus.New(t).Address
-	polkit := authz.NewPolkit(address)
+	b := bus.New(t)
+	polkit := authz.NewPolkit(b.Socket)
 	t.Cleanup(polkit.Close)
-	fake := newFakePolkit(t, address)
+	fake := newFakePolkit(t, b.Address)
 	ctx, leave := context.WithCancel(t.Context())
 	go func() {
 		<-fake.asked
@@ -190,10 +192,10 @@ func TestPolkitIsLetGo(t *testing.T) {
 // TestPolkitTakesTurns: one uid that waits for its answers leaves room for others.
 func TestPolkitTakesTurns(t *testing.T) {
 	t.Parallel()
-	address := bus.New(t).Address
-	polkit := authz.NewPolkit(address)
+	b := bus.New(t)
+	polkit := authz.NewPolkit(b.Socket)
 	t.Cleanup(polkit.Close)
-	fake := newFakePolkit(t, address)
+	fake := newFakePolkit(t, b.Address)
 	ctx, leave := context.WithCancel(t.Context())
 	ended := make(chan error)
 	const many = 40
@@ -235,5 +237,43 @@ func TestPolkitTakesTurns(t *testing.T) {
 	}
 	if err := <-other; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPolkitIsNotDisturbed: on a bus anybody may send signals to anybody, and
+// the library ends a connection on which one comes that it cannot express.
+func TestPolkitIsNotDisturbed(t *testing.T) {
+	t.Parallel()
+	b := bus.New(t)
+	polkit := authz.NewPolkit(b.Socket)
+	t.Cleanup(polkit.Close)
+	fake := newFakePolkit(t, b.Address)
+	fake.answer <- true
+	if _, err := polkit.Ask(t.Context(), authz.Request{Peer: kim, Action: authz.Control}); err != nil {
+		t.Fatal(err)
+	}
+	hostile, err := bus.Dial(b.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hostile.Close()
+	name := <-fake.from
+	boolKey := []byte{8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0} // a{bb}{true: true}
+	for _, m := range []bus.Message{
+		{Type: bus.Signal, Sign: "a{bb}", Body: boolKey},
+		{Type: bus.Signal, Sign: "s", Body: bus.Text(strings.Repeat("x", 8<<20))},
+		{Type: bus.Call, Flags: bus.NoReply, Sign: "a{bb}", Body: boolKey},
+	} {
+		m.Destination, m.Path, m.Interface, m.Member = string(name), "/", "x.y", "Z"
+		if _, err := hostile.Send(&m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fake.answer <- true
+	if _, err := polkit.Ask(t.Context(), authz.Request{Peer: kim, Action: authz.Control}); err != nil {
+		t.Error(err)
+	}
+	if now := <-fake.from; now != name {
+		t.Errorf("asked as %s, and before as %s: the connection was lost", now, name)
 	}
 }

@@ -11,9 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,10 +58,6 @@ type Options struct {
 	Calls quota.Limit
 }
 
-// SystemBus is the system bus' socket (the D-Bus specification, "Well-known
-// Message Bus Instances").
-const SystemBus = "/run/dbus/system_bus_socket"
-
 // Bus is left4med on a bus. Make it with New and run it with Run.
 type Bus struct {
 	Options
@@ -87,7 +80,7 @@ type Bus struct {
 // New makes a Bus that is not connected yet.
 func New(o Options) *Bus {
 	if o.Socket == "" {
-		o.Socket = SystemBus
+		o.Socket = dbussock.SystemBus
 	}
 	b := &Bus{Options: o, calls: quota.New(o.Calls.Or(quota.Limit{Total: 256, PerUID: 32})), callers: newCallers()}
 	b.heavy = quota.New(quota.Limit{Total: 64, PerUID: 4})
@@ -190,30 +183,14 @@ const helloTimeout = 10 * time.Second
 func (b *Bus) connect(ctx context.Context) (*dbus.Conn, *dbussock.Socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	raw, err := new(net.Dialer).DialContext(ctx, "unix", b.Socket)
+	conn, sock, err := dbussock.Connect(ctx, b.Socket, onlyCalls, dbus.WithHandler(b), dbus.WithSignalHandler(b.callers))
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot connect to the system bus: %w", err)
+		return nil, nil, err
 	}
-	sock := dbussock.New(raw)
-	stop := context.AfterFunc(ctx, func() { _ = sock.Close() })
-	conn, err := dbus.NewConn(dbussock.NewFiltered(sock, onlyCalls), dbus.WithHandler(b), dbus.WithSignalHandler(b.callers))
-	if err == nil {
-		err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
-	}
-	if err == nil {
-		err = conn.Hello()
-	}
-	if err == nil {
-		err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.AddMatch", 0, leavingRule).Err
-	}
-	if !stop() {
-		err = errors.Join(ctx.Err(), err)
-	}
+	err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.AddMatch", 0, leavingRule).Err
 	if err != nil {
 		_ = sock.Close()
-		if conn != nil {
-			_ = conn.Close()
-		}
+		_ = conn.Close()
 		return nil, nil, fmt.Errorf("cannot begin with the system bus: %w", err)
 	}
 	return conn, sock, nil
