@@ -30,6 +30,8 @@ func TestGate(t *testing.T) {
 		t.Run("OnRecord", g.refusalsAreOnRecord)
 		t.Run("OneVerb", g.oneVerb)
 		t.Run("Password", g.password)
+		t.Run("Leaving", g.leaving)
+		t.Run("BadUsers", g.badUsers)
 	})
 }
 
