@@ -179,8 +179,10 @@ func TestMay(t *testing.T) {
 	if !may(authz.Peer{}) || may(authz.Peer{UID: 62000}) || asked != 0 {
 		t.Fatalf("root or a game was asked about (%d)", asked)
 	}
-	if may(kim) || may(kim) || asked != 1 { // waits, once
-		t.Fatalf("kim may while polkit hangs (asked %d times)", asked)
+	for range 2 {
+		if may(kim) || asked != 1 { // waits, once
+			t.Fatalf("kim may while polkit hangs (asked %d times)", asked)
+		}
 	}
 	hang = false
 	if err := gate.Check(t.Context(), authz.Request{Peer: kim, Action: authz.Control}); err != nil {
