@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -64,7 +63,6 @@ type Bus struct {
 	calls   *quota.Quota
 	heavy   *quota.Quota // calls whose answers take long while signals wait
 	callers *callers
-	total   atomic.Int64 // calls under way, also those nobody is known for yet
 
 	mu   sync.Mutex // held from a change of the model until its signals are sent
 	told model

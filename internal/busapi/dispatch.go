@@ -23,11 +23,12 @@ type call struct {
 	ctx    context.Context // ends when the caller leaves
 	cancel context.CancelFunc
 
-	peer  authz.Peer
-	ifs   []iface // of the object
-	at    *object // the server that the path names; nil for other paths
-	about server.Name
-	args  []any
+	unknown bool // counts as one whose sender is not known; callers.mu guards it
+	peer    authz.Peer
+	ifs     []iface // of the object
+	at      *object // the server that the path names; nil for other paths
+	about   server.Name
+	args    []any
 }
 
 // The library asks for objects, interfaces and methods one by one, and answers
@@ -68,9 +69,6 @@ func (a everything) Call(args ...any) ([]any, error) {
 	return nil, nil
 }
 
-// maxCalls bounds the calls under way before it is known whose they are.
-const maxCalls = 1024
-
 // callTimeout bounds a call; authz bounds how long a person may be asked.
 const callTimeout = authz.AskPatience + 30*time.Second
 
@@ -84,12 +82,10 @@ func (b *Bus) serve(k *call) {
 			k.fail(b, fmt.Errorf("panic: %v", v))
 		}
 	}()
-	defer b.total.Add(-1)
-	if b.total.Add(1) > maxCalls {
+	if !b.callers.enter(k) {
 		k.fail(b, refusal(errLimits, "left4med has too many calls to answer; try again"))
 		return
 	}
-	b.callers.enter(k)
 	defer b.callers.leave(k)
 	if err := b.handle(k); err != nil {
 		k.fail(b, err)
@@ -98,7 +94,9 @@ func (b *Bus) serve(k *call) {
 
 // handle finds out who calls what, whether that may be, and does it.
 func (b *Bus) handle(k *call) (err error) {
-	if k.peer, err = b.callers.peer(k.ctx, k.conn, k.sender); err != nil {
+	k.peer, err = b.callers.peer(k)
+	b.callers.recognized(k)
+	if err != nil {
 		return err
 	}
 	give, ok := b.calls.Take(k.peer.UID)

@@ -70,7 +70,7 @@ func TestOddMessages(t *testing.T) {
 			}
 		}
 	}
-	if _, err := raw.Call(&bus.Message{Destination: name, Path: "/" + strings.Repeat("p", 15<<10), Member: "M"}); err != nil {
+	if _, err := raw.Call(&bus.Message{Destination: name, Path: "/" + strings.Repeat("p", 3<<10), Member: "M"}); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "what still stands", rootPath+"/server/a", got[dbus.ObjectPath](t, honest.call(rootPath, managerFace+".GetServer", "a")))

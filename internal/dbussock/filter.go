@@ -33,7 +33,7 @@ const (
 	// MaxBody is how much of a body a filter is shown.
 	MaxBody = 4 << 10
 	// maxHeader bounds the fields; a message with more is dropped.
-	maxHeader = 16 << 10
+	maxHeader = 4 << 10
 	fixed     = 16
 )
 
