@@ -40,6 +40,7 @@ func unitIsShut(t *testing.T, l *lab) {
 		"reach left4med":                   connects(host.Socket, "/var"+host.Socket, "/proc/self/root"+host.Socket, "/proc/1/root"+host.Socket),
 		"reach the bus":                    connects("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket", "/proc/self/root/run/dbus/system_bus_socket", "/proc/thread-self/root/run/dbus/system_bus_socket"),
 		"reach systemd":                    connects("/run/systemd/private", "/run/systemd/notify", "/run/systemd/userdb/io.systemd.DynamicUser", "/run/systemd/io.system.ManagedOOM"),
+		"reach journald":                   connects("/run/systemd/journal/socket", "/run/systemd/journal/stdout", "/run/systemd/journal/dev-log", "/dev/log"),
 		"reach an abstract socket by name": connects(`\0`+host.Socket, `\0/run/dbus/system_bus_socket`, `\0/run/systemd/private`),
 		"reach any abstract socket":        `for s in $(awk '$8 ~ /^@/ {print substr($8, 2)}' /proc/net/unix); do ` + strings.ReplaceAll(connects(`\0NAME`), "NAME", `'"$s"'`) + " && exit 0; done; exit 1",
 		"make a namespace":                 "unshare -U true || unshare -m true || unshare -Ur mount -t tmpfs x /tmp",

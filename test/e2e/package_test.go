@@ -107,13 +107,16 @@ func exposure(t *testing.T, h *packaged) {
 // followsSystemd looks at the part of the games' unit that depends on systemd's
 // version, and that it is put right when systemd is replaced.
 func followsSystemd(t *testing.T, h *packaged) {
-	const dropIn = "/usr/lib/systemd/system/left4me-server@.service.d/restart-mode.conf"
+	const dropIn = "/usr/lib/systemd/system/left4me-server@.service.d/by-version.conf"
 	check := func(when string) {
 		t.Helper()
-		mode := h.show(t, "left4me-server@a.service", "LoadState", "RestartMode")
+		mode := h.show(t, "left4me-server@a.service", "LoadState", "RestartMode", "BindLogSockets")
 		want := map[string]string{"LoadState": "loaded"}
 		if h.Release().Systemd() >= 254 {
 			want["RestartMode"] = "direct"
+		}
+		if h.Release().Systemd() >= 257 {
+			want["BindLogSockets"] = "no"
 		}
 		if diff := cmp.Diff(want, mode); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", when, diff)
