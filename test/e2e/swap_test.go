@@ -22,8 +22,10 @@ const birdcage = `
 	chown 1234:4321 /canary/left4dead2/cfg/server.cfg /canary/upper; chmod 640 /canary/file; chmod 4755 /canary/upper/file
 	ln -s file /canary/link; ln /canary/file /canary/hard; mkfifo /canary/pipe; chmod 000 /canary/shut`
 
-// birdcageList tells all there is to tell of it and of what else links lead to.
-const birdcageList = `find /canary /etc/passwd /etc/systemd -xdev -name 'left4me-*' -prune -o -name '*.wants' -prune -o -path /etc/systemd/system -o -printf '%p %y %m %U:%G %n %s %T@ %C@ %l\n' | sort; find /canary -type f -exec sha256sum {} + | sort`
+// birdcageList tells all there is to tell of it, and of the files in /etc, where
+// links lead too.
+const birdcageList = `find /canary -printf '%p %y %m %U:%G %n %s %T@ %C@ %l\n' | sort; find /canary -type f -exec sha256sum {} + | sort
+	find /etc -xdev -type f -not -path '*left4me-*' -printf '%p %m %U:%G %n %s %T@ %C@\n' | sort`
 
 // Each cycle takes every server down once, by a reset or by deleting and creating
 // it, and changes its settings once while its game swaps.
