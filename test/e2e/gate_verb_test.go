@@ -44,7 +44,7 @@ func (g *gate) oneVerb(t *testing.T) {
 	kim, before := g.caller("kim"), g.shown(t, "versus-1")
 	restarted := result(t, g.CommandAs(t.Context(), kim, "l4d2ctl", "start", "--restart", "versus-1"))
 	same(t, "exit of a restart", 0, restarted.Code)
-	contains(t, restarted.Stdout+restarted.Stderr, "versus-1")
+	contains(t, restarted.Stdout+restarted.Stderr, "versus-1: restarted")
 	after := g.agree(t, "versus-1")
 	if after.InvocationID == before.InvocationID {
 		t.Error("the server was not restarted")
