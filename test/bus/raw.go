@@ -84,7 +84,7 @@ func (r *Raw) Call(m *Message) (*Message, error) {
 		return nil, err
 	}
 	for {
-		answer, err := r.Read()
+		answer, err := r.Next()
 		if err != nil || answer.ReplySerial == serial {
 			return answer, err
 		}
@@ -126,8 +126,8 @@ func pad(b []byte) []byte {
 	return b
 }
 
-// Read reads the next message.
-func (r *Raw) Read() (*Message, error) {
+// Next reads the next message.
+func (r *Raw) Next() (*Message, error) {
 	var head [16]byte
 	if _, err := io.ReadFull(r.in, head[:]); err != nil {
 		return nil, err
