@@ -77,6 +77,7 @@ func routes(since string) []door {
 		{"POST /v1/servers/{name}/stop", "control", send("POST", "/v1/servers/versus-1/stop", ""), granted},
 		{"POST /v1/servers/{name}/restart", "control", send("POST", "/v1/servers/versus-1/restart", ""), kimsOwn},
 		{"POST /v1/servers/{name}/restart", "control", send("POST", "/v1/servers/absent/restart", ""), granted},
+		{"POST /v1/servers/{name}/reset", "configure", send("POST", "/v1/servers/absent/reset", ""), granted},
 		{"GET /v1/servers/{name}/logs", "inspect", get("/v1/servers/versus-1/logs?lines=1"), granted},
 		{"POST /v1/actions", "control", act("restart", `"versus-1","absent"`), kimsOwn},
 		{"POST /v1/actions", "control", act("stop", `"versus-1"`), granted},

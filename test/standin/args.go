@@ -11,6 +11,8 @@ type Options struct {
 	Game       string // -game, the mod's directory; srcds' default is "hl2"
 	IP         string // +ip or -ip; default "0.0.0.0"
 	Port       int    // +hostport, -port or +port; default 27015. 0, in code only: any free one
+	ClientPort int    // +clientport; default 27005
+	SourceTV   int    // +tv_port; default 27020
 	Map        string // +map; no default: srcds waits without a map
 	GameMode   string // +mp_gamemode; default "coop"
 	MaxPlayers int    // -maxplayers; default 8
@@ -25,7 +27,7 @@ type Options struct {
 // and whatever is not known is tolerated. Only a value that cannot be meant,
 // such as a port that is no number, is an error.
 func ParseArgs(args []string) (Options, error) {
-	o := Options{Game: "hl2", IP: "0.0.0.0", Port: 27015, GameMode: "coop", MaxPlayers: 8, Hostname: "Left 4 Dead 2"}
+	o := Options{Game: "hl2", IP: "0.0.0.0", Port: 27015, ClientPort: 27005, SourceTV: 27020, GameMode: "coop", MaxPlayers: 8, Hostname: "Left 4 Dead 2"}
 	for len(args) > 0 {
 		name := args[0]
 		n := 1
@@ -44,6 +46,10 @@ func ParseArgs(args []string) (Options, error) {
 			o.IP = value
 		case "+hostport", "-port", "+port":
 			o.Port, err = parseCount(value, 1, 65535)
+		case "+clientport":
+			o.ClientPort, err = parseCount(value, 1, 65535)
+		case "+tv_port":
+			o.SourceTV, err = parseCount(value, 1, 65535)
 		case "+map":
 			// The game mode may follow the map as a word of its own.
 			m, mode, found := strings.Cut(value, " ")

@@ -65,7 +65,7 @@ func (s *Server) Run(ctx context.Context, stop <-chan os.Signal) int {
 		s.printf("%v", err)
 		return 1
 	}
-	s.printf("Network: IP %s, mode MP, dedicated Yes, ports %d SV / 27005 CL", s.Options.IP, s.Options.Port)
+	s.printf("Network: IP %s, mode MP, dedicated Yes, ports %d SV / %d CL", s.Options.IP, s.Options.Port, s.Options.ClientPort)
 	s.boot()
 
 	packets := make(chan packet)
