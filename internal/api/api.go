@@ -80,8 +80,9 @@ func (j Journal) Open(ctx context.Context, q journal.Query) (LogStream, error) {
 type Gate interface {
 	// Check returns nil, or a *server.Error of code CodeNotAuthorized.
 	Check(ctx context.Context, r authz.Request) error
-	// May never asks the peer, and tells nobody of a no.
-	May(ctx context.Context, r authz.Request) bool
+	// May never asks the peer, and tells nobody of a no; decided is false when
+	// nobody could say.
+	May(ctx context.Context, r authz.Request) (may, decided bool)
 }
 
 // Options is what the API needs. Backend, Gate, Accounts and Journal must be

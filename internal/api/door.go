@@ -123,7 +123,8 @@ func (c *call) asksFor(action authz.Action, verb, name string) authz.Request {
 // canInspect says whether settings, jobs and players may stand in an answer that
 // anyone gets without them.
 func (h *handler) canInspect(ctx context.Context, c call, verb string) bool {
-	return h.gate.May(ctx, c.asksFor(authz.Inspect, verb, string(c.server)))
+	may, _ := h.gate.May(ctx, c.asksFor(authz.Inspect, verb, string(c.server)))
+	return may
 }
 
 // guarded is a handler behind the guard.

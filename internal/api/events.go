@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/left4med/left4med/internal/authz"
 	"github.com/left4med/left4med/internal/orchestrator"
 	"github.com/left4med/left4med/internal/server"
 )
@@ -37,6 +38,11 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request, c call) {
 			s.events(events, inspect)
 		case <-tick:
 			s.buf = append(s.buf, heartbeatLine...)
+			// Rights may have changed, or nobody could say what they are.
+			if may, decided := h.gate.May(ctx, c.asksFor(authz.Inspect, "watch", "")); decided && may != inspect {
+				inspect = may
+				s.event("", string(orchestrator.EventReset), []byte("{}")) // what was read is too much, or too little
+			}
 		}
 		if len(s.buf) == 0 {
 			continue

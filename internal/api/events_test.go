@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -88,6 +89,29 @@ func TestEvents(t *testing.T) {
 	// Ids from before what is kept, or never given out.
 	for _, id := range []string{"5", "1000"} {
 		f.watch(t, kim, "/v1/events", "Last-Event-ID", id).want("id: 103\nevent: reset\ndata: {}")
+	}
+}
+
+// TestRightsThatChange: a stream is judged anew with each heartbeat, and its reader
+// told to read everything again.
+func TestRightsThatChange(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, settings{})
+	alpha := entry(1, "alpha")
+	r := f.watch(t, kim, "/v1/events")
+	for id, may := range []bool{false, true, false} {
+		if may {
+			f.rules.lent.Store(kim.UID)
+		} else {
+			f.rules.lent.Store(0)
+		}
+		f.tick <- past
+		r.want(": alive")
+		if id > 0 {
+			r.want("event: reset\ndata: {}")
+		}
+		f.backend.feed.Server(alpha)
+		r.want(fmt.Sprintf("id: %d\nevent: server\ndata: %s", 100+id, alpha.JSON(may)))
 	}
 }
 

@@ -5,6 +5,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,10 @@ type Answer struct {
 	Authorized bool
 	Challenge  bool // not as it stands, but a password would do
 }
+
+// ErrSilent is in the chain of the error of an authority that was asked and did
+// not answer in time.
+var ErrSilent = errors.New("polkit did not answer")
 
 // Authority decides about those who are not root: polkit. An error means that
 // there is no decision; it ends no later than ctx.
@@ -111,31 +116,31 @@ const (
 	// whether its peer may see more.
 	glance = time.Second
 	// blindness is how long nobody waits any more after one has waited for nothing.
-	blindness = 15 * time.Second
+	blindness = 5 * time.Second
 )
 
 // May says whether the peer may, without ever asking it for a password, for
-// what is left out of an answer otherwise. It waits at most 1 s, and does not for
-// 15 s after polkit has let one wait for nothing: seeing the bare state must not
-// depend on polkit.
-func (g *Gate) May(ctx context.Context, r Request) bool {
+// what is left out of an answer otherwise; decided is false when nobody could
+// say. It waits at most 1 s, and does not for 5 s after polkit has let one wait
+// for nothing: seeing the bare state must not depend on polkit.
+func (g *Gate) May(ctx context.Context, r Request) (may, decided bool) {
 	if r.Peer.Game() {
-		return false
+		return false, true
 	}
 	if free(r) {
-		return true
+		return true, true
 	}
 	if time.Now().UnixNano() < g.blind.Load() {
-		return false
+		return false, false
 	}
 	r.Interactive = false
 	short, cancel := context.WithTimeout(ctx, glance)
 	defer cancel()
 	answer, err := g.authority.Ask(short, r)
-	if short.Err() != nil && ctx.Err() == nil {
+	if errors.Is(err, ErrSilent) && ctx.Err() == nil {
 		g.blind.Store(time.Now().Add(blindness).UnixNano())
 	}
-	return err == nil && answer.Authorized
+	return err == nil && answer.Authorized, err == nil
 }
 
 // free says whether a request needs nobody's permission.

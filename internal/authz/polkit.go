@@ -89,12 +89,12 @@ func (p *Polkit) Ask(ctx context.Context, r Request) (Answer, error) {
 
 // within asks one question that may take so long.
 func (p *Polkit) within(ctx context.Context, limit time.Duration, turns *turns, r Request) (Answer, error) {
-	late := fmt.Errorf("%w within %s", errLate, limit)
+	late := fmt.Errorf("not within %s", limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
 	defer cancel()
 	give, err := turns.take(ctx, r.Peer.UID)
 	if err != nil {
-		return Answer{}, fmt.Errorf("too many questions wait for polkit: %w", context.Cause(ctx))
+		return Answer{}, fmt.Errorf("too many questions wait for polkit: %w", context.Cause(ctx)) // it is not silent to them
 	}
 	answers := make(chan answered, 1)
 	go func() { // a bus that does not read holds a write up longer than ctx
@@ -105,16 +105,13 @@ func (p *Polkit) within(ctx context.Context, limit time.Duration, turns *turns, 
 	select {
 	case a := <-answers:
 		if a.err != nil && ctx.Err() != nil {
-			a.err = context.Cause(ctx)
+			a.err = fmt.Errorf("%w: %w", ErrSilent, context.Cause(ctx))
 		}
 		return a.Answer, a.err
 	case <-ctx.Done():
-		return Answer{}, context.Cause(ctx)
+		return Answer{}, fmt.Errorf("%w: %w", ErrSilent, context.Cause(ctx))
 	}
 }
-
-// errLate is in the chain of the error when polkit did not answer in time.
-var errLate = errors.New("polkit did not answer")
 
 type answered struct {
 	Answer
@@ -225,7 +222,7 @@ func (p *Polkit) Check(context.Context) server.Check {
 }
 
 func (p *Polkit) ping() error {
-	late := fmt.Errorf("%w within %s", errLate, checkPatience)
+	late := fmt.Errorf("%w within %s", ErrSilent, checkPatience)
 	ctx, cancel := context.WithTimeoutCause(context.Background(), checkPatience, late)
 	defer cancel()
 	pong := make(chan error, 1)
