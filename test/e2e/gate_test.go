@@ -305,7 +305,7 @@ func (g *gate) refusalsAreOnRecord(t *testing.T) {
 	// The first on the one door; no more than one or two of the other were kept.
 	expect(g.caller("someone"), "http", "initialize", "change versus-1", "delete absent", "secret absent",
 		"start versus-1", "stop versus-1", "restart versus-1", "restart absent", "logs versus-1",
-		"jobs", "jobs versus-1", "cancel versus-1", "history", "resync")
+		"jobs", "jobs versus-1", "cancel versus-1", "history", "resync", "reset absent")
 	expect(g.gameOnBus, "dbus", "connect", "connect versus-1", "start versus-1", "stop versus-1", "restart versus-1", "restart absent", "resync")
 	game := g.caller("game")
 	game.Name = "" // it has none in passwd
