@@ -85,7 +85,7 @@ func exposure(t *testing.T, h *packaged) {
 		ceiling float64
 	}{
 		{"left4med.service", 1.5},
-		{"left4me-server@a.service", 1.9},
+		{"left4me-server@a.service", 1.5},
 		{"left4me-upper@a.service", 3.0},
 		{"left4me-clear@a.service", 0.9},
 		{"left4me-overlay@a.service", 5.6},
