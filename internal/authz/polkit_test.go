@@ -52,6 +52,15 @@ func newFakePolkit(t *testing.T, address string) *fakePolkit {
 	return f
 }
 
+// newPolkit is what asks, and a polkit that answers, on a bus of their own.
+func newPolkit(t *testing.T) (*bus.Bus, *authz.Polkit, *fakePolkit) {
+	t.Helper()
+	b := bus.New(t)
+	polkit := authz.NewPolkit(b.Socket)
+	t.Cleanup(polkit.Close)
+	return b, polkit, newFakePolkit(t, b.Address)
+}
+
 type subject struct {
 	Kind    string
 	Details map[string]dbus.Variant
@@ -90,10 +99,7 @@ func (f *fakePolkit) CancelCheckAuthorization(id string) *dbus.Error {
 
 func TestPolkitIsAsked(t *testing.T) {
 	t.Parallel()
-	b := bus.New(t)
-	polkit := authz.NewPolkit(b.Socket)
-	t.Cleanup(polkit.Close)
-	fake := newFakePolkit(t, b.Address)
+	_, polkit, fake := newPolkit(t)
 	for name, c := range map[string]struct {
 		request authz.Request
 		want    question
@@ -170,10 +176,7 @@ func TestPolkitFails(t *testing.T) {
 // TestPolkitIsLetGo: who leaves takes the question back.
 func TestPolkitIsLetGo(t *testing.T) {
 	t.Parallel()
-	b := bus.New(t)
-	polkit := authz.NewPolkit(b.Socket)
-	t.Cleanup(polkit.Close)
-	fake := newFakePolkit(t, b.Address)
+	_, polkit, fake := newPolkit(t)
 	ctx, leave := context.WithCancel(t.Context())
 	go func() {
 		<-fake.asked
@@ -192,10 +195,7 @@ func TestPolkitIsLetGo(t *testing.T) {
 // TestPolkitTakesTurns: one uid that waits for its answers leaves room for others.
 func TestPolkitTakesTurns(t *testing.T) {
 	t.Parallel()
-	b := bus.New(t)
-	polkit := authz.NewPolkit(b.Socket)
-	t.Cleanup(polkit.Close)
-	fake := newFakePolkit(t, b.Address)
+	_, polkit, fake := newPolkit(t)
 	ctx, leave := context.WithCancel(t.Context())
 	ended := make(chan error)
 	const many = 40
@@ -244,10 +244,7 @@ func TestPolkitTakesTurns(t *testing.T) {
 // the library ends a connection on which one comes that it cannot express.
 func TestPolkitIsNotDisturbed(t *testing.T) {
 	t.Parallel()
-	b := bus.New(t)
-	polkit := authz.NewPolkit(b.Socket)
-	t.Cleanup(polkit.Close)
-	fake := newFakePolkit(t, b.Address)
+	b, polkit, fake := newPolkit(t)
 	fake.answer <- true
 	if _, err := polkit.Ask(t.Context(), authz.Request{Peer: kim, Action: authz.Control}); err != nil {
 		t.Fatal(err)
