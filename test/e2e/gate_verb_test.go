@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/left4med/left4med/client"
+	"github.com/left4med/left4med/test/machine"
 )
 
 var (
@@ -66,6 +67,20 @@ func (g *gate) oneVerb(t *testing.T) {
 	same(t, "versus-1", told(after), told(g.server(t, "versus-1")))
 
 	t.Run("Many", func(t *testing.T) { g.oneOfMany(t) })
+	t.Run("Group", func(t *testing.T) { g.groupCountsAtOnce(t, kim) })
+}
+
+// groupCountsAtOnce: polkit looks into the group itself, whatever groups the
+// process has.
+func (g *gate) groupCountsAtOnce(t *testing.T, kim machine.User) {
+	for _, c := range []struct {
+		change string
+		exit   int
+	}{{"usermod --append --groups left4med-operators kim", 0}, {"gpasswd --delete kim left4med-operators", 4}} {
+		g.shell(t, c.change)
+		got := result(t, g.CommandAs(t.Context(), kim, "l4d2ctl", "jobs"))
+		same(t, "exit after "+c.change+": "+got.Stderr, c.exit, got.Code)
+	}
 }
 
 // oneOfMany asks for two servers of which kim may restart one.
