@@ -12,7 +12,7 @@ import (
 func TestParseArgs(t *testing.T) {
 	t.Parallel()
 	got, err := standin.ParseArgs([]string{
-		"-game", "left4dead2", "-norestart", "-strictportbind", "+ip", "0.0.0.0", "+hostport", "27016",
+		"-game", "left4dead2", "-norestart", "-strictportbind", "+ip", "0.0.0.0", "+hostport", "27016", "+clientport", "28016",
 		"+map", "c2m1_highway", "versus", "-maxplayers", "12", "+hostname", "Two words", "+exec", "a.cfg", "+exec", "b",
 		"+sv_gravity", "-1", "stray",
 	})
@@ -20,7 +20,7 @@ func TestParseArgs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := standin.Options{
-		Game: "left4dead2", IP: "0.0.0.0", Port: 27016, Map: "c2m1_highway", GameMode: "versus", MaxPlayers: 12,
+		Game: "left4dead2", IP: "0.0.0.0", Port: 27016, ClientPort: 28016, SourceTV: 27020, Map: "c2m1_highway", GameMode: "versus", MaxPlayers: 12,
 		Hostname: "Two words", Exec: []string{"a.cfg", "b"}, NoRestart: true,
 		Unknown: []string{"-strictportbind", "+sv_gravity -1 stray"},
 	}
