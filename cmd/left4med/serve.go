@@ -31,6 +31,10 @@ type paths struct{ socket, state, data string }
 // end.
 const shutdownGrace = 5 * time.Second
 
+// busPatience is how long the daemon waits for the bus before it reports ready
+// all the same: nothing else needs it. Joining it takes milliseconds.
+const busPatience = 2 * time.Second
+
 // serve runs the daemon until ctx ends.
 func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err error) {
 	listeners, err := listen(p.socket)
@@ -66,6 +70,11 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 				g.Go(func() error { return srv.Serve(l) })
 			}
 			g.Go(func() error { return bus.Run(ctx) })
+			select { // so that who waited for left4med finds it on the bus, too
+			case <-bus.Tried():
+			case <-time.After(busPatience):
+			case <-ctx.Done():
+			}
 			notify(log, daemon.SdNotifyReady)
 			log.Info().Str("version", version).Msg("ready")
 		})

@@ -68,6 +68,9 @@ type Bus struct {
 	told model
 	conn *dbus.Conn // nil while there is none
 
+	tried    chan struct{}
+	firstTry sync.Once
+
 	health struct {
 		sync.Mutex
 		since time.Time
@@ -80,7 +83,7 @@ func New(o Options) *Bus {
 	if o.Socket == "" {
 		o.Socket = dbussock.SystemBus
 	}
-	b := &Bus{Options: o, calls: quota.New(o.Calls.Or(quota.Limit{Total: 256, PerUID: 32})), callers: newCallers()}
+	b := &Bus{Options: o, calls: quota.New(o.Calls.Or(quota.Limit{Total: 256, PerUID: 32})), callers: newCallers(), tried: make(chan struct{})}
 	b.heavy = quota.New(quota.Limit{Total: 64, PerUID: 4})
 	b.health.err = errors.New("not connected yet")
 	return b
@@ -119,7 +122,11 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 }
 
+// Tried is closed once Run has joined the bus, or failed to for the first time.
+func (b *Bus) Tried() <-chan struct{} { return b.tried }
+
 func (b *Bus) setHealth(err error) {
+	b.firstTry.Do(func() { close(b.tried) })
 	b.health.Lock()
 	defer b.health.Unlock()
 	if (err == nil) != (b.health.err == nil) || b.health.since.IsZero() {
