@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,7 +111,22 @@ var plain = http.Client{Timeout: time.Minute, Transport: &http.Transport{
 	},
 }}
 
-func ask(method, path string, into any) error {
+// hung is what a refusal says when polkit let the question lie. polkit 122 now and
+// then does so for 15 s ("Terminating runaway script" in its log): the wake-up of
+// its own rules is lost, whoever asks.
+const hung = "polkit did not answer"
+
+// ask asks, and again after polkit hung: that time counts, too.
+func ask(method, path string, into any) (err error) {
+	for range 5 {
+		if err = askOnce(method, path, into); err == nil || !strings.Contains(err.Error(), hung) {
+			return err
+		}
+	}
+	return err
+}
+
+func askOnce(method, path string, into any) error {
 	req, err := http.NewRequest(method, "http://left4med"+path, nil)
 	if err != nil {
 		return err

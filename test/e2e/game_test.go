@@ -58,7 +58,9 @@ func (l *lab) inUnit(t *testing.T, name, script string) string {
 // status and output.
 func (l *lab) tryInUnit(t *testing.T, name, script string) (code int, out string) {
 	t.Helper()
-	const ask = `exec 3<>/dev/udp/127.0.0.1/"$1"; printf 'STANDIN sh %s' "$2" >&3; timeout 60 dd bs=64k count=2 status=none <&3`
+	// Nobody listens yet just after a start: then the kernel says so, and it is asked again.
+	const ask = `for i in $(seq 300); do exec 3<>/dev/udp/127.0.0.1/"$1"; printf 'STANDIN sh %s' "$2" >&3
+		if timeout 60 dd bs=64k count=2 status=none <&3 2>/dev/null; then exit; fi; sleep 0.1; done; exit 1`
 	reply := l.MustRun(t, "bash", "-euc", ask, "ask", fmt.Sprint(l.server(t, name).Config.Port), strconv.Quote(script))
 	_, done, ok := strings.Cut(reply, "STANDIN OKSTANDIN DONE ")
 	if _, err := fmt.Sscanf(done, "%d ", &code); !ok || err != nil || code < 0 {
