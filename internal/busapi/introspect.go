@@ -14,7 +14,7 @@ const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introsp
 `
 
 // Annotations of a member: its documentation, as GLib's tools know it, what its
-// signal tells, and that a method needs a permission, as systemd's tools show it.
+// signal tells, and the polkit action that a method asks.
 const (
 	noteDoc        = "org.gtk.GDBus.DocString"
 	noteChange     = "org.freedesktop.DBus.Property.EmitsChangedSignal"
