@@ -28,13 +28,14 @@ func (r *run) reach(do func() error) error {
 	defer cancel()
 	for {
 		err := do()
-		if !unreached(err) || r.ctx.Err() != nil {
+		if !unreached(err) {
 			return err
 		}
-		if r.awaitSystemd(ctx) != nil {
-			if cause := context.Cause(r.ctx); cause != nil {
-				return cause
-			}
+		waited := r.awaitSystemd(ctx)
+		if cause := context.Cause(r.ctx); cause != nil {
+			return cause // who interrupted the job is why it ends, not what it waited for
+		}
+		if waited != nil {
 			return err
 		}
 	}
