@@ -27,6 +27,11 @@ const every = 20 * time.Millisecond
 // reload because of the one before.
 const breath = 300 * time.Millisecond
 
+const (
+	enough   = 10          // answers of a kind
+	patience = time.Minute // polkit may hang for 15 s, see hung
+)
+
 // honest asks for what an honest user asks for, until standard input ends. The
 // first thing that goes wrong ends it.
 func honest(server string) (map[string][]float64, error) {
@@ -62,16 +67,47 @@ func honest(server string) (map[string][]float64, error) {
 	for what, do := range jobs {
 		loop(func() error { return w.time(what, do) })
 	}
+	kinds := len(jobs)
 	if server != "" {
 		loop(func() error { return upAndDown(w, server) })
+		kinds++
 	}
 	fmt.Println("asking")
+	tellWhenEnough(ctx, w, kinds)
 	<-ctx.Done()
 	all.Wait()
 	if err := context.Cause(ctx); err != context.Canceled {
 		return nil, err
 	}
 	return w.of, nil
+}
+
+// tellWhenEnough prints a second line when each kind of question was answered
+// often enough for a median, at the latest after patience.
+func tellWhenEnough(ctx context.Context, w *waits, kinds int) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	look := time.NewTicker(every)
+	defer look.Stop()
+	for ctx.Err() == nil && w.often() < kinds {
+		select {
+		case <-ctx.Done():
+		case <-look.C:
+		}
+	}
+	fmt.Println("enough")
+}
+
+// often is of how many kinds there are enough answers.
+func (w *waits) often() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, of := range w.of {
+		if len(of) >= enough {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *waits) time(what string, do func() error) error {

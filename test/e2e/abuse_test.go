@@ -65,6 +65,9 @@ func abuse(t *testing.T, l *lab) {
 	hands := honest()
 	time.Sleep(quietSeconds * time.Second) // what is measured is time
 	for _, h := range hands {
+		h.line(t) // enough
+	}
+	for _, h := range hands {
 		h.end(t, &quiet)
 	}
 	rested := l.daemon(t)
@@ -88,6 +91,7 @@ func abuse(t *testing.T, l *lab) {
 	took := time.Since(began)
 	attacked := map[string][]float64{}
 	for _, h := range hands {
+		h.line(t)
 		h.end(t, &attacked)
 	}
 	var held map[string]int
@@ -163,10 +167,16 @@ func (l *lab) hand(t *testing.T, user string, args ...string) *hand {
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.out.ReadString('\n'); err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, h.errs.String())
-	}
+	h.line(t)
 	return h
+}
+
+// line waits for a line that it says on the way.
+func (h *hand) line(t *testing.T) {
+	t.Helper()
+	if _, err := h.out.ReadString('\n'); err != nil {
+		t.Fatalf("%v: %v\n%s", h.cmd.Args, err, h.errs.String())
+	}
 }
 
 // end ends it and adds what it found out.
