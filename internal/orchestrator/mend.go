@@ -94,9 +94,10 @@ func (o *Orchestrator) mendSoon() {
 	}
 }
 
-// mended mends the server before it starts.
+// mended mends the server before it starts. While it waits for systemd requests
+// are judged: one for a stop must not wait, too.
 func (r *run) mended() error {
-	return r.alone(func() error {
-		return r.reach(func() error { return r.o.mend(r.ctx, r.rec) })
+	return r.reach(func() error {
+		return r.alone(func() error { return r.o.mend(r.ctx, r.rec) })
 	})
 }
