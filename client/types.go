@@ -108,6 +108,9 @@ const (
 	HistoryJob     = server.HistoryJob
 	HistoryRefusal = server.HistoryRefusal
 	HistoryChange  = server.HistoryChange
+	HistoryState   = server.HistoryState
+	HistoryDesired = server.HistoryDesired
+	HistoryDrift   = server.HistoryDrift
 )
 
 // The codes of errors.

@@ -27,6 +27,10 @@ type config struct {
 	Start struct {
 		Settle duration `toml:"settle"`
 	} `toml:"start"`
+	Flapping struct {
+		Restarts int      `toml:"restarts"`
+		Window   duration `toml:"window"`
+	} `toml:"flapping"`
 	Servers struct {
 		PortMin uint16 `toml:"port_min"`
 		PortMax uint16 `toml:"port_max"`
@@ -51,6 +55,7 @@ func defaultConfig() config {
 	c.Resync.Enabled, c.Resync.Interval.Duration = s.ResyncEnabled, s.ResyncInterval
 	c.Jobs.Enabled = s.JobsEnabled
 	c.Start.Settle.Duration = s.Settle
+	c.Flapping.Restarts, c.Flapping.Window.Duration = s.FlapRestarts, s.FlapWindow
 	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
 	c.Log.Level = zerolog.InfoLevel
 	return c
@@ -90,6 +95,10 @@ func (c config) check() error {
 		return fmt.Errorf("[resync] interval is %s; it must lie between 1s and 24h", c.Resync.Interval)
 	case c.Start.Settle.Duration < 0 || c.Start.Settle.Duration > 10*time.Minute:
 		return fmt.Errorf("[start] settle is %s; it must lie between 0s and 10m", c.Start.Settle)
+	case c.Flapping.Restarts < 1 || c.Flapping.Restarts > 1000:
+		return fmt.Errorf("[flapping] restarts is %d; it must lie between 1 and 1000", c.Flapping.Restarts)
+	case c.Flapping.Window.Duration < time.Second || c.Flapping.Window.Duration > 7*24*time.Hour:
+		return fmt.Errorf("[flapping] window is %s; it must lie between 1s and 168h", c.Flapping.Window)
 	case c.Servers.PortMin < 1024 || c.Servers.PortMin > c.Servers.PortMax:
 		return fmt.Errorf("[servers] port_min and port_max are %d and %d; they must span a range of ports from 1024 up", c.Servers.PortMin, c.Servers.PortMax)
 	}
@@ -100,6 +109,7 @@ func (c config) settings() orchestrator.Settings {
 	return orchestrator.Settings{
 		ResyncEnabled: c.Resync.Enabled, ResyncInterval: c.Resync.Interval.Duration,
 		JobsEnabled: c.Jobs.Enabled, Settle: c.Start.Settle.Duration,
+		FlapRestarts: c.Flapping.Restarts, FlapWindow: c.Flapping.Window.Duration,
 		Ports: server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
 	}
 }

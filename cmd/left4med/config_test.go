@@ -51,6 +51,9 @@ interval = "1m30s"
 enabled = false
 [start]
 settle = "0s"
+[flapping]
+restarts = 2
+window = "1h"
 [servers]
 port_min = 28000
 port_max = 28010
@@ -62,7 +65,8 @@ level = "debug"
 	}
 	want := orchestrator.Settings{
 		ResyncInterval: 90 * time.Second,
-		Ports:          server.PortRange{Low: 28000, High: 28010},
+		FlapRestarts:   2, FlapWindow: time.Hour,
+		Ports: server.PortRange{Low: 28000, High: 28010},
 	}
 	if diff := cmp.Diff(want, c.settings(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -79,6 +83,8 @@ func TestConfigRefuses(t *testing.T) {
 		"[resync]\ninterval = \"10ms\"":                 "between 1s and 24h",
 		"[resync]\ninterval = 30":                       "interval",
 		"[start]\nsettle = \"-1s\"":                     "settle",
+		"[flapping]\nrestarts = 0":                      "restarts",
+		"[flapping]\nwindow = \"200h\"":                 "window",
 		"[servers]\nport_min = 80":                      "port_min",
 		"[servers]\nport_min = 28000\nport_max = 27000": "port_max",
 		"[servers]\nport_max = 70000":                   "port_max",

@@ -196,6 +196,6 @@ func (r *run) forget() error {
 func (o *Orchestrator) setPhase(r *record, phase server.Phase) {
 	o.mu.Lock()
 	r.row.Phase = phase
-	o.publish(r)
+	o.publish(r, server.ByJob)
 	o.mu.Unlock()
 }

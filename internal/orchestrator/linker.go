@@ -190,7 +190,7 @@ func (l *linker) release(changes []*linkChange, enable bool, err error) {
 		defer l.o.linksMu.Unlock()
 		l.o.mu.Lock()
 		for _, c := range changes {
-			l.o.applyLink(c.run.rec, enable, c.run.rec.masked)
+			l.o.applyLink(c.run.rec, enable, c.run.rec.masked, server.ByJob)
 		}
 		l.o.mu.Unlock()
 	}

@@ -25,7 +25,7 @@ func (o *Orchestrator) handle(ev unitctl.Event) {
 		o.resync.trigger()
 		o.mendSoon()
 	case unitctl.UnitFilesChanged:
-		o.refreshLinks()
+		o.refreshLinks(server.BySignal)
 	case unitctl.Changed:
 		o.observe(ev, func(u server.Unit) server.Unit { return ev.Change.Apply(u) })
 	case unitctl.Removed:
@@ -174,7 +174,7 @@ func (o *Orchestrator) learnJob(r *record, id uint32) {
 	defer o.mu.Unlock()
 	if r.unit.Job == id {
 		r.unit.JobType, r.unsure = kind, false
-		o.publish(r)
+		o.publish(r, server.BySignal)
 	}
 }
 
@@ -184,8 +184,9 @@ func (o *Orchestrator) apply(r *record, u server.Unit, at time.Time, by server.O
 		o.Log.Debug().Str("SERVER", string(r.row.Name)).Str("from", r.unit.Active).Str("to", u.Active).
 			Str("sub", u.Sub).Str("seen_by", string(by)).Msg("the unit changed")
 	}
+	o.countRestarts(r, u, at)
 	r.unit, r.observedAt, r.observedBy, r.stale, r.unsure = u, at, by, false, false
-	o.publish(r)
+	o.publish(r, by)
 }
 
 // reread asks systemd for all of a unit's properties and applies the answer.
@@ -210,8 +211,8 @@ func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer
 }
 
 // refreshLinks reads the enablement links and unit files anew and applies
-// them to all servers.
-func (o *Orchestrator) refreshLinks() {
+// them to all servers, as seen by by.
+func (o *Orchestrator) refreshLinks(by server.Observer) {
 	o.linksMu.Lock()
 	defer o.linksMu.Unlock()
 	links, err := o.Units.Links()
@@ -230,14 +231,14 @@ func (o *Orchestrator) refreshLinks() {
 	}
 	slices.Sort(o.host.strangers)
 	for _, r := range o.order {
-		o.applyLink(r, links.Enabled[string(r.row.Name)], links.IsMasked(string(r.row.Name)))
+		o.applyLink(r, links.Enabled[string(r.row.Name)], links.IsMasked(string(r.row.Name)), by)
 	}
 }
 
 // applyLink sets a server's enablement. The caller holds o.mu.
-func (o *Orchestrator) applyLink(r *record, enabled, masked bool) {
+func (o *Orchestrator) applyLink(r *record, enabled, masked bool, by server.Observer) {
 	r.enabled, r.masked = enabled, masked
-	o.publish(r)
+	o.publish(r, by)
 }
 
 // appeared remembers a unit that systemd loaded without a word about its
@@ -270,34 +271,3 @@ func (o *Orchestrator) appeared(ev unitctl.Event) {
 // read. PropertiesChanged normally follows UnitNew within the same wake-up of
 // systemd.
 const appearedGrace = 50 * time.Millisecond
-
-// watchStaleness marks servers whose last observation is too old, as it is
-// when the link to systemd stays down.
-func (o *Orchestrator) watchStaleness(ctx context.Context) {
-	limit := 2 * o.Settings.ResyncInterval
-	tick := time.NewTicker(max(o.Settings.ResyncInterval/4, 100*time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			// Without a resync nobody looks again, and signals come only when
-			// something changes: then silence is stale only while there is no link.
-			if o.Settings.ResyncEnabled || !o.connection().connected {
-				o.markStale(now.Add(-limit))
-			}
-		}
-	}
-}
-
-func (o *Orchestrator) markStale(before time.Time) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, r := range o.order {
-		if !r.stale && r.observedAt.Before(before) {
-			r.stale = true
-			o.publish(r)
-		}
-	}
-}

@@ -24,6 +24,8 @@ type Settings struct {
 	ResyncInterval time.Duration // default 30 s
 	JobsEnabled    bool          // default true
 	Settle         time.Duration // how long a started unit must stay active, default 2 s
+	FlapRestarts   int           // more restarts by systemd than these within FlapWindow are flapping, default 5
+	FlapWindow     time.Duration // default 30 min
 	Ports          server.PortRange
 }
 
@@ -31,7 +33,8 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		ResyncEnabled: true, ResyncInterval: 30 * time.Second,
-		JobsEnabled: true, Settle: 2 * time.Second, Ports: server.DefaultPorts,
+		JobsEnabled: true, Settle: 2 * time.Second,
+		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Ports: server.DefaultPorts,
 	}
 }
 
@@ -65,7 +68,8 @@ type Orchestrator struct {
 	resync  *resyncer
 	starts  *turns
 
-	refusals *refusals
+	refusals  *refusals
+	chronicle *chronicle
 
 	mu      sync.RWMutex
 	records map[server.Name]*record
@@ -124,6 +128,7 @@ func New(opts Options) *Orchestrator {
 	o.linker = newLinker(o)
 	o.resync = newResyncer(o)
 	o.refusals = newRefusals(o)
+	o.chronicle = newChronicle(o)
 	o.starts = newTurns(startsAtOnce(), startPatience)
 	return o
 }
@@ -179,11 +184,15 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 		return o.resync.loop(ctx)
 	})
 	g.Go(func() error {
-		o.watchStaleness(ctx)
+		o.watchAge(ctx)
 		return nil
 	})
 	g.Go(func() error {
 		o.refusals.loop(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.chronicle.loop(ctx)
 		return nil
 	})
 	<-ctx.Done()
@@ -193,6 +202,9 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	o.stopJobs(errShutdown)
 	err := g.Wait()
 	o.jobs.Wait()
+	if err := o.chronicle.flush(ctx); err != nil {
+		o.Log.Error().Err(err).Msg("the end of the history is not written; the next start sees what changed")
+	}
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -219,7 +231,7 @@ func (o *Orchestrator) insert(r *record) {
 		return strings.Compare(string(r.row.Name), string(n))
 	})
 	o.order = slices.Insert(o.order, i, r)
-	o.publish(r)
+	o.publish(r, server.ByJob)
 }
 
 // remove takes a record out and tells the readers. The caller holds o.mu.

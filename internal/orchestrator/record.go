@@ -24,6 +24,8 @@ type record struct {
 	missing bool // the instance's files are gone
 	stale   bool
 
+	restarted []time.Time // by systemd, the newest FlapRestarts+1
+
 	overlooked bool // a resync found a change and left it to the job
 
 	drift      server.Drift
@@ -37,11 +39,15 @@ type record struct {
 
 func newRecord(row store.ServerRow) *record {
 	cfg := row.Config.Clone()
-	return &record{
+	r := &record{
 		row: row, config: &cfg, drift: server.DriftNone,
 		enabled: row.Desired == server.DesiredRunning, stale: true,
 		changed: make(chan struct{}), claimed: make(chan struct{}, 1),
 	}
+	if row.Seen != nil {
+		r.drift, r.driftSince = row.Seen.Drift, row.Seen.DriftSince
+	}
+	return r
 }
 
 // state derives the server's state. A start of ours that has not reached the
@@ -83,25 +89,28 @@ func (o *Orchestrator) judge(r *record, now time.Time) {
 	}
 	drift := server.DeriveDrift(server.Circumstances{
 		Desired: r.desired(), State: r.state(),
-		Masked:  r.masked,
-		Missing: r.missing || o.host.template == "",
+		Masked:   r.masked,
+		Missing:  r.missing || o.host.template == "",
+		Flapping: o.flapping(r, now),
 	})
 	if drift == r.drift {
 		return
 	}
-	r.drift, r.driftSince = drift, now
+	r.drift, r.driftSince = drift, now.UTC().Round(0)
 	if drift == server.DriftNone {
 		r.driftSince = time.Time{}
 	}
 }
 
 // publish derives what readers see of r. When it differs from before in more
-// than the time of observation, it is an event. The caller holds o.mu.
-func (o *Orchestrator) publish(r *record) {
+// than the time of observation, it is an event; what the history tells of is put
+// there, as seen by by. The caller holds o.mu.
+func (o *Orchestrator) publish(r *record, by server.Observer) {
 	if r.unsure && r.run == nil {
 		return
 	}
 	o.judge(r, time.Now())
+	o.chronicleOf(r, by)
 	e := &Entry{Server: r.view()}
 	if r.entry != nil && same(&r.entry.Server, &e.Server) {
 		r.entry = e

@@ -330,7 +330,7 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r.row.Config, r.row.ChangedInvocation, r.config = cfg, invocation, &cfg
-	o.publish(r)
+	o.publish(r, server.ByJob)
 	return r.entry, nil
 }
 

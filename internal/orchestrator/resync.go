@@ -130,7 +130,7 @@ func (s *resyncer) once(ctx context.Context) error {
 
 func (s *resyncer) check(ctx context.Context) error {
 	o := s.o
-	o.refreshLinks()
+	o.refreshLinks(server.ByResync)
 	missing := o.missingFiles()
 	snap, err := o.Units.Snapshot(ctx)
 	if err != nil {

@@ -67,7 +67,7 @@ func (o *Orchestrator) newRun(rec *record, row store.JobRow) *run {
 	}
 	rec.run = r
 	o.emit(&Event{Type: EventJob, value: r.job})
-	o.publish(rec)
+	o.publish(rec, server.ByJob)
 	return r
 }
 
@@ -167,6 +167,7 @@ func (r *run) finish(err error) {
 			row.State = server.JobCanceled
 		}
 	}
+	o.chronicle.settle(o.jobsCtx) // what came of the job is told before its end
 	job = r.store(row)
 	if job != nil {
 		o.logJob(job, err)
@@ -203,7 +204,7 @@ func (o *Orchestrator) settleRun(r *run, job *server.Job) {
 		r.rec.run = nil
 	}
 	if o.records[r.rec.row.Name] == r.rec {
-		o.publish(r.rec)
+		o.publish(r.rec, server.ByJob)
 	}
 	if r.rec.run == nil && r.rec.overlooked {
 		r.rec.overlooked = false
@@ -291,7 +292,7 @@ func (r *run) show(change func(*server.Job)) {
 	change(&job)
 	r.job = &job
 	o.emit(&Event{Type: EventJob, value: r.job})
-	o.publish(r.rec)
+	o.publish(r.rec, server.ByJob)
 }
 
 // jobError is an error as a job shows it. The text of an error that is not

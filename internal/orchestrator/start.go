@@ -143,7 +143,7 @@ func (o *Orchestrator) setMissing(r *record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r.missing = true
-	o.publish(r)
+	o.publish(r, server.ByJob)
 }
 
 // unmountOld ends the mount of an earlier run. systemd does so a moment after the

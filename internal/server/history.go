@@ -13,6 +13,9 @@ const (
 	HistoryJob     HistoryKind = "job"     // a job was accepted, or has ended
 	HistoryRefusal HistoryKind = "refusal" // a request was refused
 	HistoryChange  HistoryKind = "change"  // something was changed without a job
+	HistoryState   HistoryKind = "state"   // a server's state changed; the same state twice: its unit ran anew, unseen
+	HistoryDesired HistoryKind = "desired" // a server was enabled or disabled
+	HistoryDrift   HistoryKind = "drift"   // intent and truth parted, or met again
 )
 
 // HistoryEntry is one thing that happened, and who asked for it. A field that
@@ -22,13 +25,13 @@ type HistoryEntry struct {
 	At       time.Time   `json:"at"`
 	Server   string      `json:"server,omitempty" doc:"The server's name; for a refusal as it was named, cut and escaped when it is no name."`
 	ServerID int64       `json:"server_id,omitempty"`
-	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change; there may be others."`
+	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change, state, desired, drift; there may be others."`
 	What     string      `json:"what,omitempty" doc:"The job's kind, or the verb: start, initialize, change, cancel."`
-	From     string      `json:"from,omitempty" doc:"For a job: the state before; left out when it is new."`
-	To       string      `json:"to,omitempty" doc:"For a job: the state from then on."`
-	Job      int64       `json:"job,omitempty" doc:"The job it is about; for a refusal with the code busy, the one in the way."`
+	From     string      `json:"from,omitempty" doc:"The state, intent or drift before; left out when it is new."`
+	To       string      `json:"to,omitempty" doc:"The state, intent or drift from then on."`
+	Job      int64       `json:"job,omitempty" doc:"The job it is about, or that was under way; for a refusal with the code busy, the one in the way."`
 	By       *Requester  `json:"by,omitempty" doc:"Who asked, from the kernel's or the bus's word."`
-	SeenBy   string      `json:"seen_by,omitempty" doc:"How it was observed, when nobody asked."`
+	SeenBy   string      `json:"seen_by,omitempty" doc:"How it was observed: signal, resync or job."`
 	Code     Code        `json:"code,omitempty" doc:"Why it was refused or did not succeed."`
 	Detail   string      `json:"detail,omitempty" doc:"The same in words; for a change: what was changed."`
 }
@@ -48,8 +51,14 @@ func (e HistoryEntry) Words() string {
 		s = e.What + " " + e.To
 	case e.Kind == HistoryChange:
 		s = e.What
+	case e.Kind == HistoryDesired && e.To == string(DesiredRunning):
+		s = "enabled"
+	case e.Kind == HistoryDesired:
+		s = "disabled"
+	case e.Kind == HistoryState:
+		s = e.From + " -> " + e.To
 	default:
-		s = fmt.Sprintf("%s: %s -> %s", e.What, e.From, e.To)
+		s = fmt.Sprintf("%s: %s -> %s", e.Kind, e.From, e.To)
 	}
 	if e.Job != 0 {
 		s += fmt.Sprintf(", job %d", e.Job)

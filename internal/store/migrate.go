@@ -15,12 +15,16 @@ var (
 	schema001 string
 	//go:embed schema/002.sql
 	schema002 string
+	//go:embed schema/003.sql
+	schema003 string
 )
 
 // migrations lists the steps from an empty file on; the database's
 // user_version counts those that were done. A step that was released is never
 // changed again: the next change of the schema is a new step.
-func migrations() []migration { return []migration{migration(schema001), migration(schema002)} }
+func migrations() []migration {
+	return []migration{migration(schema001), migration(schema002), migration(schema003)}
+}
 
 // migrate does the missing steps, each in a transaction of its own together
 // with its number, and returns the version reached.

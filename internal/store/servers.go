@@ -25,9 +25,10 @@ type ServerRow struct {
 	ChangedInvocation string         // the run that the newest settings have not reached; empty when there is none
 	CreatedAt         time.Time
 	DeletedAt         time.Time // zero for all but tombstones
+	Seen              *Seen     // nil before the first SetSeen
 }
 
-const serverColumns = `id, name, phase, config, desired, changed_invocation, created_at, deleted_at`
+const serverColumns = `id, name, phase, config, desired, changed_invocation, created_at, deleted_at, seen`
 
 // Servers returns all servers that are not deleted, by name.
 func (s *Store) Servers(ctx context.Context) ([]ServerRow, error) {
@@ -53,15 +54,21 @@ type scanner interface{ Scan(dest ...any) error }
 func scanServer(row scanner) (ServerRow, error) {
 	var (
 		r                ServerRow
-		config           []byte
+		config, seen     []byte
 		created, deleted sql.NullInt64
 	)
-	err := row.Scan(&r.ID, &r.Name, &r.Phase, &config, &r.Desired, &r.ChangedInvocation, &created, &deleted)
+	err := row.Scan(&r.ID, &r.Name, &r.Phase, &config, &r.Desired, &r.ChangedInvocation, &created, &deleted, &seen)
 	if err != nil {
 		return ServerRow{}, err
 	}
 	if err := json.Unmarshal(config, &r.Config); err != nil {
 		return ServerRow{}, fmt.Errorf("the settings of server %s (id %d) are not readable: %w", r.Name, r.ID, err)
+	}
+	if seen != nil {
+		if err := json.Unmarshal(seen, &r.Seen); err != nil {
+			return ServerRow{}, fmt.Errorf("what was seen of server %s (id %d) is not readable: %w", r.Name, r.ID, err)
+		}
+		r.Seen.Desired = r.Desired
 	}
 	r.Config = r.Config.Clone()
 	r.CreatedAt, r.DeletedAt = timeOf(created), timeOf(deleted)
@@ -155,23 +162,6 @@ func (s *Store) SetConfig(ctx context.Context, id int64, cfg server.Config, chan
 		res, err := q.ExecContext(ctx, `UPDATE servers SET config = ?, port = ?, changed_invocation = ? WHERE id = ? AND deleted_at IS NULL`,
 			string(config), cfg.Port, changedInvocation, id)
 		return changedOne(res, err, serverNotFound(id))
-	})
-}
-
-// SetDesired stores the intents seen, by server id; ids that are not in use
-// are passed over.
-func (s *Store) SetDesired(ctx context.Context, desired map[int64]server.Desired) error {
-	if len(desired) == 0 {
-		return nil
-	}
-	return s.write(ctx, "store what is desired", func(ctx context.Context, q querier) error {
-		for id, d := range desired {
-			_, err := q.ExecContext(ctx, `UPDATE servers SET desired = ? WHERE id = ? AND deleted_at IS NULL`, d, id)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
 	})
 }
 

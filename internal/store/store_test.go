@@ -112,7 +112,8 @@ func TestServerLife(t *testing.T) {
 	wantA.Config = config("a", 27020)
 	wantA.Config.CVars["sv_gravity"] = "800"
 	must(t, s.SetConfig(ctx, a.ID, wantA.Config, "abc"))
-	must(t, s.SetDesired(ctx, map[int64]server.Desired{a.ID: server.DesiredRunning, 99: server.DesiredRunning}))
+	wantA.Seen = &Seen{State: server.StateRunning, Drift: server.DriftFlapping, DriftSince: clock, Desired: server.DesiredRunning, Invocation: "abd"}
+	must(t, s.SetSeen(ctx, map[int64]Seen{a.ID: *wantA.Seen, 99: {Desired: server.DesiredRunning}}, nil))
 	same(t, []ServerRow{wantA, wantB}, servers(t, s))
 
 	must(t, s.DeleteServer(ctx, a.ID))
@@ -157,8 +158,8 @@ func TestNameAndPortAreUnique(t *testing.T) {
 	}
 	// The schema holds even without those checks.
 	for _, sql := range []string{
-		`INSERT INTO servers SELECT 77, 'a', phase, 1, config, desired, '', 0, NULL FROM servers WHERE id = 1`,
-		`INSERT INTO servers SELECT 77, 'x', phase, port, config, desired, '', 0, NULL FROM servers WHERE id = 1`,
+		`INSERT INTO servers SELECT 77, 'a', phase, 1, config, desired, '', 0, NULL, NULL FROM servers WHERE id = 1`,
+		`INSERT INTO servers SELECT 77, 'x', phase, port, config, desired, '', 0, NULL, NULL FROM servers WHERE id = 1`,
 	} {
 		err := s.write(ctx, "test", func(ctx context.Context, q querier) error {
 			_, err := q.ExecContext(ctx, sql)
