@@ -74,6 +74,8 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusConflict, "The game is not installed"}
 	case server.CodeInstanceFiles:
 		return kind{http.StatusConflict, "The server's files are not in order"}
+	case server.CodeNotAdoptable:
+		return kind{http.StatusConflict, "The instance cannot be adopted as it is"}
 	case server.CodeJobFailed:
 		return kind{http.StatusConflict, "The job failed"}
 	case server.CodeJobFinished:

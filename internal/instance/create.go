@@ -78,13 +78,7 @@ func (t *Tree) writable(s Settings) error {
 
 // build puts the instance together beside its place and moves it there last.
 func (t *Tree) build(instances *os.Root, s Settings) error {
-	if err := t.removeAll(instances, newName(s.Name)); err != nil {
-		return err
-	}
-	if err := t.makeDir(instances, newName(s.Name), 0o700); err != nil {
-		return err
-	}
-	dir, err := t.openIn(instances, newName(s.Name))
+	dir, err := t.begin(instances, s.Name)
 	if err != nil {
 		return err
 	}
@@ -96,6 +90,17 @@ func (t *Tree) build(instances *os.Root, s Settings) error {
 		return err
 	}
 	return t.rename(instances, newName(s.Name), string(s.Name))
+}
+
+// begin makes an empty directory beside an instance's place.
+func (t *Tree) begin(instances *os.Root, name server.Name) (*os.Root, error) {
+	if err := t.removeAll(instances, newName(string(name))); err != nil {
+		return nil, err
+	}
+	if err := t.makeDir(instances, newName(string(name)), 0o700); err != nil {
+		return nil, err
+	}
+	return t.openIn(instances, newName(string(name)))
 }
 
 // rewrite gives an instance that is there already new settings, and the secrets
@@ -113,6 +118,11 @@ func (t *Tree) rewrite(instances *os.Root, s Settings, change func(secrets)) err
 	case old.ID != s.ID:
 		return server.Errorf(server.CodeInstanceFiles, "%s holds the files of another server (id %d, not %d); move it away", dir.Name(), old.ID, s.ID)
 	}
+	return t.renew(dir, s, change)
+}
+
+// renew writes an instance's files beside those there are.
+func (t *Tree) renew(dir *os.Root, s Settings, change func(secrets)) (err error) {
 	if err := dir.Chmod(".", 0o700); err != nil {
 		return in(dir, err)
 	}

@@ -59,3 +59,13 @@ func validateArgs(args []string) error {
 func number(s string) bool {
 	return s != "" && len(s) <= 6 && strings.Trim(s, "0123456789") == ""
 }
+
+// IsArg says whether an operator may add an argument of the game.
+func IsArg(arg string) bool {
+	_, ok := allowedArgs[arg]
+	return ok
+}
+
+// ArgTakesNumber says whether a number follows an argument that an operator may
+// add.
+func ArgTakesNumber(arg string) bool { return allowedArgs[arg] == argNumber && IsArg(arg) }

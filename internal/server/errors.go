@@ -27,6 +27,7 @@ const (
 	CodeMasked             Code = "masked"
 	CodeNotInstalled       Code = "game-not-installed"
 	CodeInstanceFiles      Code = "instance-files"
+	CodeNotAdoptable       Code = "not-adoptable"
 	CodeJobsDisabled       Code = "jobs-disabled"
 	CodeJobFailed          Code = "job-failed"
 	CodeJobFinished        Code = "job-finished"
