@@ -111,6 +111,7 @@ const (
 	HistoryState   = server.HistoryState
 	HistoryDesired = server.HistoryDesired
 	HistoryDrift   = server.HistoryDrift
+	HistoryHealing = server.HistoryHealing
 )
 
 // The codes of errors.

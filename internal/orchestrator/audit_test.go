@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -82,9 +83,20 @@ func deskBench(t *testing.T) (*Orchestrator, *lines) {
 		t.Fatal(err)
 	}
 	o.host.template = "there"
+	writing, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	written := make(chan struct{})
+	go func() { defer close(written); o.chronicle.loop(writing) }()
 	t.Cleanup(func() {
+		o.mu.Lock()
+		o.closing = true
+		for _, r := range o.order {
+			r.healing.unset()
+		}
+		o.mu.Unlock()
 		o.stopJobs(errShutdown)
 		o.jobs.Wait()
+		stop()
+		<-written
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -181,9 +181,10 @@ func (o *Orchestrator) chronicleOf(r *record, by server.Observer) {
 	now := store.Seen{
 		State: r.state(), Drift: r.drift, DriftSince: r.driftSince.UTC(),
 		Desired: r.desired(), Invocation: r.unit.InvocationID,
+		Heals: slices.Clone(r.healing.attempts), NextHeal: r.healing.next, GaveUp: r.healing.gaveUp,
 	}
 	was := r.row.Seen
-	if was != nil && *was == now {
+	if was != nil && was.Equal(now) {
 		return
 	}
 	r.row.Seen = &now
@@ -225,6 +226,14 @@ func (o *Orchestrator) differences(r *record, was, now store.Seen, by server.Obs
 	}
 	if was.Drift != now.Drift {
 		add(server.HistoryDrift, "drift", string(was.Drift), string(now.Drift), "")
+	}
+	if h := r.healing.view(o.Settings.Heal); h != nil && (was.NextHeal != now.NextHeal || was.GaveUp != now.GaveUp) {
+		to := "scheduled"
+		if h.GaveUp {
+			to = "gave-up"
+		}
+		base.SeenBy = "" // it is our own doing
+		add(server.HistoryHealing, "heal", "", to, healingDetail(h, base.At))
 	}
 	return entries
 }

@@ -26,6 +26,7 @@ type Settings struct {
 	Settle         time.Duration // how long a started unit must stay active, default 2 s
 	FlapRestarts   int           // more restarts by systemd than these within FlapWindow are flapping, default 5
 	FlapWindow     time.Duration // default 30 min
+	Heal           server.HealPolicy
 	Ports          server.PortRange
 }
 
@@ -34,7 +35,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		ResyncEnabled: true, ResyncInterval: 30 * time.Second,
 		JobsEnabled: true, Settle: 2 * time.Second,
-		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Ports: server.DefaultPorts,
+		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy, Ports: server.DefaultPorts,
 	}
 }
 

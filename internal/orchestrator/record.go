@@ -26,6 +26,8 @@ type record struct {
 
 	restarted []time.Time // by systemd, the newest FlapRestarts+1
 
+	healing healing
+
 	overlooked bool // a resync found a change and left it to the job
 
 	drift      server.Drift
@@ -46,6 +48,7 @@ func newRecord(row store.ServerRow) *record {
 	}
 	if row.Seen != nil {
 		r.drift, r.driftSince = row.Seen.Drift, row.Seen.DriftSince
+		r.healing = healing{attempts: row.Seen.Heals, next: row.Seen.NextHeal, gaveUp: row.Seen.GaveUp}
 	}
 	return r
 }
@@ -110,8 +113,9 @@ func (o *Orchestrator) publish(r *record, by server.Observer) {
 		return
 	}
 	o.judge(r, time.Now())
+	o.considerHealing(r, time.Now())
 	o.chronicleOf(r, by)
-	e := &Entry{Server: r.view()}
+	e := &Entry{Server: r.view(o.Settings.Heal)}
 	if r.entry != nil && same(&r.entry.Server, &e.Server) {
 		r.entry = e
 		return
@@ -123,13 +127,13 @@ func (o *Orchestrator) publish(r *record, by server.Observer) {
 }
 
 // view builds the server as the API shows it.
-func (r *record) view() server.Server {
+func (r *record) view(heal server.HealPolicy) server.Server {
 	s := server.Server{
 		ID: r.row.ID, Name: r.row.Name, Unit: r.row.Name.Unit(),
 		Desired: r.desired(), State: r.state(),
 		Drift: r.drift, DriftSince: r.driftSince.UTC(), Stale: r.stale,
 		UnitFileState: r.unitFileState(),
-		Phase:         r.row.Phase, Config: r.config,
+		Phase:         r.row.Phase, Config: r.config, Healing: r.healing.view(heal),
 	}
 	if !r.observedAt.IsZero() {
 		restarts, due := r.unit.Restarts, r.restartDue()
@@ -158,7 +162,10 @@ func same(a, b *server.Server) bool {
 	if !equal(x.Restarts, y.Restarts) || !equal(x.RestartDue, y.RestartDue) || !sameJob(x.Job, y.Job) {
 		return false
 	}
-	x.Restarts, x.RestartDue, x.Job = y.Restarts, y.RestartDue, y.Job
+	if !equal(x.Healing, y.Healing) {
+		return false
+	}
+	x.Restarts, x.RestartDue, x.Job, x.Healing = y.Restarts, y.RestartDue, y.Job, y.Healing
 	return x == y // settings and times are compared as pointers and values that only a change replaces
 }
 

@@ -66,6 +66,9 @@ func (o *Orchestrator) newRun(rec *record, row store.JobRow) *run {
 		r.after.supersededBy(r)
 	}
 	rec.run = r
+	if rec.healing.unset(); row.Kind.Starts() && !r.heals() {
+		rec.healing = healing{} // an operator's start begins anew
+	}
 	o.emit(&Event{Type: EventJob, value: r.job})
 	o.publish(rec, server.ByJob)
 	return r

@@ -34,17 +34,32 @@ func (r *run) start() error {
 		return err
 	}
 	r.prune()
-	if err := r.link(true); err != nil {
+	link := func() error { return r.link(true) }
+	if r.heals() {
+		link = r.keepLink
+	}
+	if err := link(); err != nil {
 		return err
 	}
 	unit := r.rec.row.Name.Unit()
 	begun, result, err := r.bringUp("starting", func() (unitctl.JobResult, error) {
+		if r.heals() { // it may have waited for its turn
+			if err := r.keepLink(); err != nil {
+				return "", err
+			}
+		}
+		r.o.faults.pass("about to start")
 		return r.o.Units.Start(r.ctx, unit) // of a unit that is starting or active it only waits for the end
 	})
 	if err != nil {
 		return err
 	}
 	r.o.faults.pass("started")
+	if r.heals() {
+		if err := r.yield(); err != nil {
+			return err
+		}
+	}
 	return r.settle(begun, result)
 }
 

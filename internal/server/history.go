@@ -16,6 +16,7 @@ const (
 	HistoryState   HistoryKind = "state"   // a server's state changed; the same state twice: its unit ran anew, unseen
 	HistoryDesired HistoryKind = "desired" // a server was enabled or disabled
 	HistoryDrift   HistoryKind = "drift"   // intent and truth parted, or met again
+	HistoryHealing HistoryKind = "healing" // left4med is about to start a server again, or gave up
 )
 
 // HistoryEntry is one thing that happened, and who asked for it. A field that
@@ -25,7 +26,7 @@ type HistoryEntry struct {
 	At       time.Time   `json:"at"`
 	Server   string      `json:"server,omitempty" doc:"The server's name; for a refusal as it was named, cut and escaped when it is no name."`
 	ServerID int64       `json:"server_id,omitempty"`
-	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change, state, desired, drift; there may be others."`
+	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change, state, desired, drift, healing; there may be others."`
 	What     string      `json:"what,omitempty" doc:"The job's kind, or the verb: start, initialize, change, cancel."`
 	From     string      `json:"from,omitempty" doc:"The state, intent or drift before; left out when it is new."`
 	To       string      `json:"to,omitempty" doc:"The state, intent or drift from then on."`
@@ -55,6 +56,10 @@ func (e HistoryEntry) Words() string {
 		s = "enabled"
 	case e.Kind == HistoryDesired:
 		s = "disabled"
+	case e.Kind == HistoryHealing && e.To == "gave-up":
+		s = "healing gave up"
+	case e.Kind == HistoryHealing:
+		s = "healing " + e.To
 	case e.Kind == HistoryState:
 		s = e.From + " -> " + e.To
 	default:

@@ -20,6 +20,9 @@ const (
 	JobRestore       JobKind = "restore"
 )
 
+// Starts says whether jobs of the kind start a server.
+func (k JobKind) Starts() bool { return k == JobStart || k == JobRestart }
+
 // JobState is where a job stands.
 type JobState string
 

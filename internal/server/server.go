@@ -15,6 +15,8 @@ type Server struct {
 	DriftSince time.Time `json:"drift_since,omitzero"`
 	Stale      bool      `json:"stale" doc:"True when the last observation is older than two resync intervals."`
 
+	Healing *Healing `json:"healing,omitempty" doc:"What left4med does about a server that is down, where its setting heal asks for it."`
+
 	ActiveState   string  `json:"active_state,omitempty"`
 	SubState      string  `json:"sub_state,omitempty"`
 	LoadState     string  `json:"load_state,omitempty"`

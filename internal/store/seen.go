@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -16,6 +17,16 @@ type Seen struct {
 	DriftSince time.Time      `json:"drift_since,omitzero"` // zero without a drift
 	Desired    server.Desired `json:"-"`                    // in a column of its own
 	Invocation string         `json:"invocation,omitempty"` // the run of the unit
+	Heals      []time.Time    `json:"heals,omitempty"`      // the starts by left4med itself within its window
+	NextHeal   time.Time      `json:"next_heal,omitzero"`   // when the next one is due; zero when none is
+	GaveUp     bool           `json:"gave_up,omitempty"`    // there is no next one
+}
+
+// Equal says whether both say the same.
+func (s Seen) Equal(t Seen) bool {
+	return s.State == t.State && s.Drift == t.Drift && s.DriftSince.Equal(t.DriftSince) && s.Desired == t.Desired &&
+		s.Invocation == t.Invocation && slices.EqualFunc(s.Heals, t.Heals, time.Time.Equal) &&
+		s.NextHeal.Equal(t.NextHeal) && s.GaveUp == t.GaveUp
 }
 
 // SetSeen stores what was seen of servers, by their ids, together with the

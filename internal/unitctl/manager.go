@@ -191,3 +191,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
+
+// UnitPath is the directory where enablement links and masks live.
+func (m *Manager) UnitPath() string { return m.unitPath }
