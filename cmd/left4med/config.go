@@ -31,6 +31,16 @@ type config struct {
 		Restarts int      `toml:"restarts"`
 		Window   duration `toml:"window"`
 	} `toml:"flapping"`
+	Heal struct {
+		First  duration `toml:"first"`
+		Max    duration `toml:"max"`
+		Limit  int      `toml:"limit"`
+		Window duration `toml:"window"`
+	} `toml:"heal"`
+	History struct {
+		Entries int `toml:"entries"`
+		Days    int `toml:"days"`
+	} `toml:"history"`
 	Servers struct {
 		PortMin uint16 `toml:"port_min"`
 		PortMax uint16 `toml:"port_max"`
@@ -56,6 +66,9 @@ func defaultConfig() config {
 	c.Jobs.Enabled = s.JobsEnabled
 	c.Start.Settle.Duration = s.Settle
 	c.Flapping.Restarts, c.Flapping.Window.Duration = s.FlapRestarts, s.FlapWindow
+	c.Heal.First.Duration, c.Heal.Max.Duration = s.Heal.First, s.Heal.Max
+	c.Heal.Limit, c.Heal.Window.Duration = s.Heal.Limit, s.Heal.Window
+	c.History.Entries, c.History.Days = s.HistoryEntries, s.HistoryDays
 	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
 	c.Log.Level = zerolog.InfoLevel
 	return c
@@ -99,6 +112,18 @@ func (c config) check() error {
 		return fmt.Errorf("[flapping] restarts is %d; it must lie between 1 and 1000", c.Flapping.Restarts)
 	case c.Flapping.Window.Duration < time.Second || c.Flapping.Window.Duration > 7*24*time.Hour:
 		return fmt.Errorf("[flapping] window is %s; it must lie between 1s and 168h", c.Flapping.Window)
+	case c.Heal.First.Duration < time.Second || c.Heal.First.Duration > c.Heal.Max.Duration:
+		return fmt.Errorf("[heal] first is %s; it must lie between 1s and max, which is %s", c.Heal.First, c.Heal.Max)
+	case c.Heal.Max.Duration > 24*time.Hour:
+		return fmt.Errorf("[heal] max is %s; it must be 24h at most", c.Heal.Max)
+	case c.Heal.Limit < 1 || c.Heal.Limit > 100:
+		return fmt.Errorf("[heal] limit is %d; it must lie between 1 and 100", c.Heal.Limit)
+	case c.Heal.Window.Duration < time.Minute || c.Heal.Window.Duration > 7*24*time.Hour:
+		return fmt.Errorf("[heal] window is %s; it must lie between 1m and 168h", c.Heal.Window)
+	case c.History.Entries < 1000 || c.History.Entries > 10_000_000:
+		return fmt.Errorf("[history] entries is %d; it must lie between 1000 and 10000000", c.History.Entries)
+	case c.History.Days < 1 || c.History.Days > 3650:
+		return fmt.Errorf("[history] days is %d; it must lie between 1 and 3650", c.History.Days)
 	case c.Servers.PortMin < 1024 || c.Servers.PortMin > c.Servers.PortMax:
 		return fmt.Errorf("[servers] port_min and port_max are %d and %d; they must span a range of ports from 1024 up", c.Servers.PortMin, c.Servers.PortMax)
 	}
@@ -110,6 +135,11 @@ func (c config) settings() orchestrator.Settings {
 		ResyncEnabled: c.Resync.Enabled, ResyncInterval: c.Resync.Interval.Duration,
 		JobsEnabled: c.Jobs.Enabled, Settle: c.Start.Settle.Duration,
 		FlapRestarts: c.Flapping.Restarts, FlapWindow: c.Flapping.Window.Duration,
+		Heal: server.HealPolicy{
+			First: c.Heal.First.Duration, Max: c.Heal.Max.Duration,
+			Limit: c.Heal.Limit, Window: c.Heal.Window.Duration,
+		},
+		HistoryEntries: c.History.Entries, HistoryDays: c.History.Days,
 		Ports: server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
 	}
 }

@@ -54,6 +54,14 @@ settle = "0s"
 [flapping]
 restarts = 2
 window = "1h"
+[heal]
+first = "5s"
+max = "1m"
+limit = 3
+window = "2h"
+[history]
+entries = 2000
+days = 7
 [servers]
 port_min = 28000
 port_max = 28010
@@ -66,6 +74,8 @@ level = "debug"
 	want := orchestrator.Settings{
 		ResyncInterval: 90 * time.Second,
 		FlapRestarts:   2, FlapWindow: time.Hour,
+		Heal:           server.HealPolicy{First: 5 * time.Second, Max: time.Minute, Limit: 3, Window: 2 * time.Hour},
+		HistoryEntries: 2000, HistoryDays: 7,
 		Ports: server.PortRange{Low: 28000, High: 28010},
 	}
 	if diff := cmp.Diff(want, c.settings(), cmpopts.EquateEmpty()); diff != "" {
@@ -85,6 +95,13 @@ func TestConfigRefuses(t *testing.T) {
 		"[start]\nsettle = \"-1s\"":                     "settle",
 		"[flapping]\nrestarts = 0":                      "restarts",
 		"[flapping]\nwindow = \"200h\"":                 "window",
+		"[heal]\nfirst = \"0s\"":                        "first",
+		"[heal]\nfirst = \"20m\"":                       "first",
+		"[heal]\nmax = \"48h\"":                         "max",
+		"[heal]\nlimit = 0":                             "limit",
+		"[heal]\nwindow = \"5s\"":                       "window",
+		"[history]\nentries = 5":                        "entries",
+		"[history]\ndays = 0":                           "days",
 		"[servers]\nport_min = 80":                      "port_min",
 		"[servers]\nport_min = 28000\nport_max = 27000": "port_max",
 		"[servers]\nport_max = 70000":                   "port_max",

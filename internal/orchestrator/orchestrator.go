@@ -27,6 +27,8 @@ type Settings struct {
 	FlapRestarts   int           // more restarts by systemd than these within FlapWindow are flapping, default 5
 	FlapWindow     time.Duration // default 30 min
 	Heal           server.HealPolicy
+	HistoryEntries int // as many are kept, default 100,000
+	HistoryDays    int // and none older than so many days, default 90
 	Ports          server.PortRange
 }
 
@@ -35,7 +37,8 @@ func DefaultSettings() Settings {
 	return Settings{
 		ResyncEnabled: true, ResyncInterval: 30 * time.Second,
 		JobsEnabled: true, Settle: 2 * time.Second,
-		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy, Ports: server.DefaultPorts,
+		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy,
+		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
 	}
 }
 

@@ -16,12 +16,9 @@ const (
 	upkeepTime = 24 * time.Hour
 )
 
-// What is kept of the history: some 20 MB.
-const (
-	keptHistory    = 100_000
-	keptRefusals   = 20_000 // of these
-	keptHistoryFor = 90 * 24 * time.Hour
-)
+// refusedPart is which part of the history's entries may be refusals: a flood of
+// them shall not push out what happened.
+const refusedPart = 5
 
 // upkeep removes old jobs and old history, at the start and once a day.
 func (o *Orchestrator) upkeep(ctx context.Context) {
@@ -33,7 +30,8 @@ func (o *Orchestrator) upkeep(ctx context.Context) {
 		})
 		o.prune(ctx, "entries of the history", func() (int64, error) {
 			return o.Store.PruneHistory(ctx, store.HistoryLimits{
-				Rows: keptHistory, Refusals: keptRefusals, Since: time.Now().Add(-keptHistoryFor),
+				Rows: o.Settings.HistoryEntries, Refusals: o.Settings.HistoryEntries / refusedPart,
+				Since: time.Now().AddDate(0, 0, -o.Settings.HistoryDays),
 			})
 		})
 		select {
