@@ -44,6 +44,10 @@ type Backend interface {
 	WaitJob(ctx context.Context, id int64) (*server.Job, error)
 	Cancel(ctx context.Context, id int64, who server.Requester) (*server.Job, error)
 	History(ctx context.Context, f server.HistoryFilter) ([]server.HistoryEntry, error)
+	Orphans(ctx context.Context) ([]server.Orphan, error)
+	// Adopt and DisableOrphan take the name of an orphan's unit.
+	Adopt(ctx context.Context, unit string, who server.Requester) (*server.Job, error)
+	DisableOrphan(ctx context.Context, unit string, who server.Requester) (*server.Job, error)
 	// Watch reads the events after an id, or from now on when resume is false.
 	Watch(after uint64, resume bool) *orchestrator.Watcher
 	Resync(ctx context.Context) error

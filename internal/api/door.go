@@ -107,7 +107,7 @@ const catchAll = "/"
 type call struct {
 	peer        authz.Peer
 	interactive bool
-	server      server.Name // from the path; empty when the route names none
+	server      server.Name // from the path, or an orphan's instance, which may break the rule; empty when the route names none
 	who         server.Requester
 }
 
@@ -133,7 +133,7 @@ type guarded func(http.ResponseWriter, *http.Request, call)
 // guard checks what all requests have in common before the route's own work:
 // the server's name, who may, and the names of the query's parameters.
 func (h *handler) guard(rt route, params map[string]bool, next guarded) http.HandlerFunc {
-	named := strings.Contains(rt.path, "{name}")
+	named, ofUnit := strings.Contains(rt.path, "{name}"), strings.Contains(rt.path, "{unit}")
 	return func(w http.ResponseWriter, r *http.Request) {
 		peer, _ := authz.PeerFrom(r.Context()) // there is one: see admit
 		c := call{peer: peer, interactive: r.Header.Get(allowInteraction) == "true"}
@@ -141,6 +141,11 @@ func (h *handler) guard(rt route, params map[string]bool, next guarded) http.Han
 		var err error
 		if named {
 			c.server, err = server.ParseName(r.PathValue("name"))
+		}
+		if ofUnit {
+			var instance string
+			instance, err = server.ParseUnit(r.PathValue("unit"))
+			c.server = server.Name(instance)
 		}
 		if err == nil && (rt.asks.action != authz.None || r.Method != http.MethodGet) {
 			c.who, err = h.requester(r, peer)

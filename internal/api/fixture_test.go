@@ -241,6 +241,35 @@ func (b *fakeBackend) Watch(after uint64, resume bool) *orchestrator.Watcher {
 	return b.feed.Watch(after, resume)
 }
 
+func (b *fakeBackend) Orphans(context.Context) ([]server.Orphan, error) {
+	config := server.DefaultConfig("lost")
+	return []server.Orphan{
+		{Unit: "left4me-server@Foo_1.service", Name: "Foo_1", Desired: server.DesiredRunning, State: server.StateRunning, Since: past, Obstacle: "the name \"Foo_1\" must begin with a lower-case letter or a digit"},
+		{Unit: "left4me-server@lost.service", Name: "lost", Desired: server.DesiredStopped, State: server.StateStopped, Files: true, Since: past, Adoptable: true, Config: &config},
+	}, b.fail
+}
+
+func (b *fakeBackend) Adopt(ctx context.Context, unit string, who server.Requester) (*server.Job, error) {
+	return b.onOrphan(server.JobAdopt, unit, who)
+}
+
+func (b *fakeBackend) DisableOrphan(ctx context.Context, unit string, who server.Requester) (*server.Job, error) {
+	return b.onOrphan(server.JobDisableOrphan, unit, who)
+}
+
+func (b *fakeBackend) onOrphan(kind server.JobKind, unit string, who server.Requester) (*server.Job, error) {
+	instance, _ := server.Instance(unit)
+	switch {
+	case instance != "lost" && instance != "Foo_1":
+		return nil, server.Errorf(server.CodeNotFound, "there is no orphan %s", unit)
+	case instance == "Foo_1" && kind == server.JobAdopt:
+		return nil, server.Errorf(server.CodeNotAdoptable, "%s cannot be made a server", unit)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.newJob(kind, server.Name(instance), who), nil
+}
+
 func (b *fakeBackend) Resync(context.Context) error { return b.fail }
 
 func (b *fakeBackend) Health(context.Context) orchestrator.Health {

@@ -48,6 +48,8 @@ func (h *handler) routes() []route {
 		one     = "/v1/servers/{name}"
 		jobs    = "/v1/jobs"
 		job     = "/v1/jobs/{id}"
+		orphans = "/v1/orphans"
+		orphan  = "/v1/orphans/{unit}"
 	)
 	return []route{
 		{get, servers, nothing(), "list-servers", "All servers, from memory", raw(h.listServers, docListServers)},
@@ -66,6 +68,9 @@ func (h *handler) routes() []route {
 		{get, job, inspectOrOwn(), "get-job", "One job", typed(h.getJob)},
 		{post, job + "/cancel", control("cancel"), "cancel-job", "Cancel a job that has not ended", typed(h.cancelJob)},
 		{get, "/v1/history", inspect("history"), "list-history", "What happened and who asked for it, newest first", typed(h.listHistory)},
+		{get, orphans, inspect("orphans"), "list-orphans", "Units and files of our template that belong to no server", typed(h.listOrphans)},
+		{post, orphan + "/adopt", configure("adopt"), "adopt-orphan", "Make a server of an orphan; its game goes on", typed(h.onOrphan(server.JobAdopt), docJob)},
+		{post, orphan + "/disable", configure("disable-orphan"), "disable-orphan", "Disable and stop an orphan's unit; its files stay", typed(h.onOrphan(server.JobDisableOrphan), docJob)},
 		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
 		{post, "/v1/resync", control("resync"), "resync", "Check all servers against systemd now", typed(h.resync)},
 		{get, "/v1/health", nothing(), "health", "How left4med itself is", typed(h.health)},

@@ -33,6 +33,9 @@ func (t *Tree) Adoptable(name server.Name) (Found, error) {
 }
 
 func (t *Tree) adoptable(name server.Name) (f Found, err error) {
+	if _, err := t.runtimeForeign(name); err != nil {
+		return f, err
+	}
 	dir, err := t.openForeign(name)
 	if err != nil {
 		return f, err
@@ -53,6 +56,34 @@ func (t *Tree) adoptable(name server.Name) (f Found, err error) {
 	}
 	f.Config = s.Config
 	return f, nil
+}
+
+// RuntimeForeign says whether the instance's runtime directory is another
+// system's: then its unit AdoptUnit has to make it root's before Adopt.
+func (t *Tree) RuntimeForeign(name server.Name) (bool, error) {
+	foreign, err := t.runtimeForeign(name)
+	return foreign, t.fail("adopt "+string(name), err)
+}
+
+func (t *Tree) runtimeForeign(name server.Name) (bool, error) {
+	runtime, err := t.open(runtimeDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer runtime.Close()
+	info, err := runtime.Lstat(string(name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, in(runtime, err)
+	case !info.IsDir():
+		return false, server.Errorf(server.CodeNotAdoptable, "%s is %s, not a directory; move it away", joined(runtime, string(name)), kind(info.Mode()))
+	}
+	return ownerOf(info) != t.uid, nil
 }
 
 // openForeign opens an instance's directory, whoever it belongs to: instances/
@@ -160,6 +191,9 @@ func (t *Tree) replace(instances *os.Root, s Settings, found secrets) error {
 		}
 	}
 	if err := t.fill(dir, s, take); err != nil {
+		return err
+	}
+	if err := t.makeRuntime(s.Name, false); err != nil {
 		return err
 	}
 	if err := t.rename(instances, newName(string(s.Name)), originName(s.Name)); err != nil {

@@ -36,7 +36,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 	o.mu.RLock()
 	host, link := o.host, o.link
 	h.Servers, h.Jobs = len(o.order), JobsHealth{Enabled: o.Settings.JobsEnabled, Active: len(o.runs)}
-	drifting := o.drifting()
+	drifting, orphans := o.drifting(), o.orphanUnits()
 	o.mu.RUnlock()
 	h.Systemd = SystemdHealth{Connected: link.connected, Since: link.since.UTC(), Version: link.version, Reconnects: link.reconnects, Error: link.err}
 
@@ -56,7 +56,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 		}
 	}
 	// What follows concerns the servers, not the daemon.
-	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot), checkDrift(drifting), checkLinks(host.strangers))
+	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot), checkDrift(drifting), checkOrphans(orphans))
 	for _, check := range o.Checks {
 		h.Checks = append(h.Checks, check(ctx))
 	}
@@ -106,7 +106,7 @@ func checkSystemd(s SystemdHealth) Check {
 func checkTemplate(h hostFacts) Check {
 	c := Check{Name: "template", OK: true, Found: h.template}
 	switch {
-	case h.templateMasked:
+	case h.links.TemplateMasked:
 		c.OK, c.Found = false, server.Template+" is masked: no server can be started"
 		c.Cure = "systemctl unmask " + server.Template
 	case h.template == "":
@@ -189,24 +189,6 @@ func checkGameRoot(root string) Check {
 	if _, err := os.Stat(filepath.Join(root, "usr")); err != nil {
 		c.OK, c.Found = false, fmt.Sprintf("no server can be started: %v", err)
 		c.Cure = "systemd-tmpfiles --create left4me.conf"
-	}
-	return c
-}
-
-// checkLinks names what starts at boot and is no server.
-func checkLinks(strangers []string) Check {
-	c := Check{Name: "links", OK: true, Found: "every enablement link belongs to a server"}
-	if n := len(strangers); n > 0 {
-		shown := make([]string, 0, 10)
-		for _, s := range strangers[:min(n, 10)] {
-			shown = append(shown, server.Visible(s))
-		}
-		c.OK = false
-		c.Found = fmt.Sprintf("%d enabled without being a server, so started at every boot: %s", n, strings.Join(shown, ", "))
-		if n > len(shown) {
-			c.Found += " …"
-		}
-		c.Cure = "systemctl disable 'left4me-server@" + shown[0] + ".service' (with --now it is stopped too)"
 	}
 	return c
 }

@@ -23,9 +23,7 @@ func (r *run) create() error {
 			o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot set the ports of a new server; its first start tries again")
 		}
 		o.faults.pass("files created")
-		err = o.insist(o.jobsCtx, "that the server is ready", func(ctx context.Context) error {
-			return o.Store.SetPhase(ctx, r.rec.row.ID, server.PhaseReady)
-		})
+		err = r.ready()
 	}
 	if err != nil {
 		if r.ctx.Err() == nil {
@@ -33,12 +31,24 @@ func (r *run) create() error {
 		}
 		return err
 	}
-	o.faults.pass("phase ready")
-	o.setPhase(r.rec, server.PhaseReady)
 	// A new server shall be seen at once; the next resync would do as well.
 	if _, err := o.reread(r.ctx, r.rec, server.ByJob); err != nil {
 		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot read the unit of a new server")
 	}
+	return nil
+}
+
+// ready stores and shows that the server's files are there.
+func (r *run) ready() error {
+	o := r.o
+	err := o.insist(o.jobsCtx, "that the server is ready", func(ctx context.Context) error {
+		return o.Store.SetPhase(ctx, r.rec.row.ID, server.PhaseReady)
+	})
+	if err != nil {
+		return err
+	}
+	o.faults.pass("phase ready")
+	o.setPhase(r.rec, server.PhaseReady)
 	return nil
 }
 

@@ -132,7 +132,7 @@ func (l *linker) note(ctx context.Context, batch []*linkChange) []*linkChange {
 	}
 	l.o.faults.pass("links noted")
 	for i, c := range kept {
-		c.run.adopt(rows[i])
+		c.run.advance(rows[i])
 	}
 	return kept
 }

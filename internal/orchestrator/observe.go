@@ -97,7 +97,11 @@ func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r, ok := o.records[server.Name(name)]
-	if !ok || ev.Stamp.Before(r.stamp) {
+	if !ok {
+		o.stranger(ev)
+		return
+	}
+	if ev.Stamp.Before(r.stamp) {
 		return
 	}
 	o.pendingNU.done(r.row.Name)
@@ -223,13 +227,17 @@ func (o *Orchestrator) refreshLinks(by server.Observer) {
 	template, shadowed := o.Units.TemplatePaths()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.host = hostFacts{template: template, shadowed: shadowed, templateMasked: links.TemplateMasked}
+	before := o.host.strangers
+	o.host = hostFacts{template: template, shadowed: shadowed, links: links}
 	for instance, enabled := range links.Enabled {
 		if _, known := o.records[server.Name(instance)]; enabled && !known {
 			o.host.strangers = append(o.host.strangers, instance)
 		}
 	}
 	slices.Sort(o.host.strangers)
+	if by != server.ByResync && !slices.Equal(o.host.strangers, before) {
+		o.resync.trigger() // orphans came or went
+	}
 	for _, r := range o.order {
 		o.applyLink(r, links.Enabled[string(r.row.Name)], links.IsMasked(string(r.row.Name)), by)
 	}
@@ -248,13 +256,15 @@ func (o *Orchestrator) applyLink(r *record, enabled, masked bool, by server.Obse
 func (o *Orchestrator) appeared(ev unitctl.Event) {
 	name, _ := server.Instance(ev.Unit)
 	o.mu.Lock()
-	_, known := o.records[server.Name(name)]
-	quiet := o.link.reloading || !known
-	o.mu.Unlock()
-	if quiet {
-		return
+	defer o.mu.Unlock()
+	if !o.link.reloading {
+		o.lookSoon(server.Name(name))
 	}
-	if o.pendingNU.add(server.Name(name)) {
+}
+
+// lookSoon has the list read if nothing more is heard of a unit.
+func (o *Orchestrator) lookSoon(name server.Name) {
+	if o.pendingNU.add(name) {
 		o.jobs.Go(func() {
 			select {
 			case <-o.jobsCtx.Done():

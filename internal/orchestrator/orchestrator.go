@@ -82,6 +82,7 @@ type Orchestrator struct {
 	link    linkState
 	relink  chan struct{} // closed when the link to systemd comes or goes
 	host    hostFacts
+	orphans orphans
 	closing bool
 
 	linksMu  sync.Mutex // held from reading the links to applying them; taken before mu
@@ -107,10 +108,10 @@ type linkState struct {
 
 // hostFacts are what the last look at the host's unit files said.
 type hostFacts struct {
-	template       string // path of the template in force, "" when there is none
-	shadowed       []string
-	templateMasked bool
-	strangers      []string // instances that are enabled and are no server
+	template  string // path of the template in force, "" when there is none
+	shadowed  []string
+	links     unitctl.Links
+	strangers []string // instances that are enabled and are no server
 }
 
 // errShutdown is the cause with which jobs are interrupted when the daemon
@@ -125,6 +126,7 @@ func New(opts Options) *Orchestrator {
 		records: map[server.Name]*record{},
 		runs:    map[int64]*run{},
 		relink:  make(chan struct{}),
+		orphans: newOrphans(),
 
 		mendAgain: make(chan struct{}, 1),
 	}
@@ -154,11 +156,16 @@ func (o *Orchestrator) Load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the servers: %w", err)
 	}
+	known, err := o.Store.Orphans(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot read the orphans: %w", err)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, row := range rows {
 		o.insert(newRecord(row))
 	}
+	o.loadOrphans(known)
 	return nil
 }
 
@@ -244,6 +251,7 @@ func (o *Orchestrator) remove(r *record) {
 		return
 	}
 	delete(o.records, r.row.Name)
+	o.orphans.lately[r.row.Name] = struct{}{}
 	o.order = slices.DeleteFunc(o.order, func(x *record) bool { return x == r })
 	o.emit(&Event{Type: EventDeleted, value: Deleted{ID: r.row.ID, Name: r.row.Name}})
 }

@@ -28,6 +28,8 @@ type record struct {
 
 	healing healing
 
+	orphan bool // of no server: nothing of it is published
+
 	overlooked bool // a resync found a change and left it to the job
 
 	drift      server.Drift
@@ -109,7 +111,7 @@ func (o *Orchestrator) judge(r *record, now time.Time) {
 // than the time of observation, it is an event; what the history tells of is put
 // there, as seen by by. The caller holds o.mu.
 func (o *Orchestrator) publish(r *record, by server.Observer) {
-	if r.unsure && r.run == nil {
+	if r.orphan || r.unsure && r.run == nil {
 		return
 	}
 	o.judge(r, time.Now())

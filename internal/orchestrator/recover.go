@@ -68,12 +68,33 @@ func (o *Orchestrator) recover(ctx context.Context) {
 	o.mu.Unlock()
 }
 
-// recordOf finds the server of a stored job. The caller holds o.mu.
+// recordOf finds the server of a stored job, or what the job of an orphan works
+// on. The caller holds o.mu.
 func (o *Orchestrator) recordOf(row store.JobRow) *record {
+	if row.Kind == server.JobDisableOrphan {
+		return o.orphanAgain(string(row.Server))
+	}
 	if r := o.records[row.Server]; r != nil && r.row.ID == row.ServerID {
 		return r
 	}
 	return nil
+}
+
+// orphanAgain is what the unfinished job of an orphan goes on with; nil when it
+// is a server now. The caller holds o.mu for writing.
+func (o *Orchestrator) orphanAgain(instance string) *record {
+	if o.records[server.Name(instance)] != nil {
+		return nil
+	}
+	n := o.orphans.known[instance]
+	if n == nil {
+		return orphanRecord(instance) // there is nothing left to do, and its job finds that out
+	}
+	if n.rec == nil {
+		n.rec = orphanRecord(instance)
+		n.rec.enabled = n.enabled
+	}
+	return n.rec
 }
 
 func (o *Orchestrator) owned(name server.Name) bool {
@@ -90,19 +111,22 @@ var errDone = errors.New("done already")
 // somebody else changed the server's link since the job last wrote, for then
 // going on would undo what came later.
 func (o *Orchestrator) mayResume(row store.JobRow) error {
-	o.mu.RLock()
+	o.mu.Lock()
 	rec := o.recordOf(row)
-	o.mu.RUnlock()
-	if rec == nil {
-		if row.Kind == server.JobDelete {
-			return errDone
-		}
+	o.mu.Unlock()
+	switch {
+	case rec != nil:
+	case row.Kind == server.JobDelete:
+		return errDone
+	case row.Kind == server.JobDisableOrphan:
+		return server.Errorf(server.CodeOvertaken, "%s is a server's unit now", row.Server.Unit())
+	default:
 		return server.Errorf(server.CodeOvertaken, "the server %s was deleted before the job could go on", row.Server)
 	}
 	want := row.Kind == server.JobStart || row.Kind == server.JobRestart
 	switch row.Kind {
-	case server.JobInitialize:
-		return nil // touches no unit
+	case server.JobInitialize, server.JobAdopt:
+		return nil // they touch no unit
 	case server.JobDelete, server.JobReset:
 		if past, err := o.pastReturn(rec.row.Name); past || err != nil {
 			return err

@@ -130,8 +130,12 @@ func (s *resyncer) once(ctx context.Context) error {
 
 func (s *resyncer) check(ctx context.Context) error {
 	o := s.o
+	o.mu.Lock()
+	clear(o.orphans.lately)
+	o.mu.Unlock()
 	o.refreshLinks(server.ByResync)
 	missing := o.missingFiles()
+	dirs := o.instanceDirs()
 	snap, err := o.Units.Snapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot list the units of the servers: %w", err)
@@ -146,8 +150,11 @@ func (s *resyncer) check(ctx context.Context) error {
 		}
 	}
 	again = append(again, s.slice(o.order)...)
+	orphans := o.findOrphans(snap, dirs, now)
 	o.mu.Unlock()
 	s.details(ctx, again)
+	s.readOrphans(ctx, orphans)
+	o.storeOrphans(ctx)
 	return nil
 }
 

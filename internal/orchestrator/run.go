@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/left4med/left4med/internal/instance"
 	"github.com/left4med/left4med/internal/server"
 	"github.com/left4med/left4med/internal/store"
 )
@@ -20,10 +21,11 @@ type run struct {
 	mark   mark
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when the run is over and its end is stored
-	after  *run          // the run whose place it took; it begins when that is over
-	cohort *cohort       // the runs that were asked for together; nil when alone
-	ending bool          // the work is over, its end is being stored; o.mu guards it
+	done   chan struct{}   // closed when the run is over and its end is stored
+	after  *run            // the run whose place it took; it begins when that is over
+	cohort *cohort         // the runs that were asked for together; nil when alone
+	found  *instance.Found // what is adopted; nil otherwise, and after a crash
+	ending bool            // the work is over, its end is being stored; o.mu guards it
 }
 
 // steps of a job, as stored. A job that has none yet changed nothing.
@@ -105,7 +107,7 @@ func (r *run) execute() {
 	defer close(r.done)
 	defer r.cancel(nil)
 	defer r.leaveCohort()
-	if r.row.Kind == server.JobInitialize || r.after != nil {
+	if r.row.Kind == server.JobInitialize || r.row.Kind == server.JobAdopt || r.after != nil {
 		r.leaveCohort() // the others shall not wait for what this one waits for
 	}
 	if r.after != nil {
@@ -134,6 +136,10 @@ func (r *run) work() error {
 		return r.reset()
 	case server.JobDelete:
 		return r.delete()
+	case server.JobAdopt:
+		return r.adopt()
+	case server.JobDisableOrphan:
+		return r.disableOrphan()
 	}
 	return server.Errorf(server.CodeInternal, "this version of left4med does not know jobs of kind %s; upgrade it, then ask again", r.row.Kind)
 }
@@ -241,7 +247,7 @@ func (r *run) note(step string, linked bool) error {
 		return err
 	}
 	r.o.faults.pass("step noted")
-	r.adopt(row)
+	r.advance(row)
 	return nil
 }
 
@@ -266,8 +272,8 @@ func stepOf(row store.JobRow) store.StepUpdate {
 	return store.StepUpdate{JobID: row.ID, Step: row.Step, Mark: row.Mark, BootID: row.BootID, StartedAt: row.StartedAt}
 }
 
-// adopt takes over a row that was stored and shows its state.
-func (r *run) adopt(row store.JobRow) {
+// advance takes over a row that was stored and shows its state.
+func (r *run) advance(row store.JobRow) {
 	first := r.row.State != server.JobRunning
 	r.row = row
 	if len(row.Mark) > 0 {

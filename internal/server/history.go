@@ -17,6 +17,7 @@ const (
 	HistoryDesired HistoryKind = "desired" // a server was enabled or disabled
 	HistoryDrift   HistoryKind = "drift"   // intent and truth parted, or met again
 	HistoryHealing HistoryKind = "healing" // left4med is about to start a server again, or gave up
+	HistoryOrphan  HistoryKind = "orphan"  // a unit or an instance's directory without a server was found, or is one no more
 )
 
 // HistoryEntry is one thing that happened, and who asked for it. A field that
@@ -26,7 +27,7 @@ type HistoryEntry struct {
 	At       time.Time   `json:"at"`
 	Server   string      `json:"server,omitempty" doc:"The server's name; for a refusal as it was named, cut and escaped when it is no name."`
 	ServerID int64       `json:"server_id,omitempty"`
-	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change, state, desired, drift, healing; there may be others."`
+	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change, state, desired, drift, healing, orphan; there may be others."`
 	What     string      `json:"what,omitempty" doc:"The job's kind, or the verb: start, initialize, change, cancel."`
 	From     string      `json:"from,omitempty" doc:"The state, intent or drift before; left out when it is new."`
 	To       string      `json:"to,omitempty" doc:"The state, intent or drift from then on."`
@@ -60,6 +61,10 @@ func (e HistoryEntry) Words() string {
 		s = "healing gave up"
 	case e.Kind == HistoryHealing:
 		s = "healing " + e.To
+	case e.Kind == HistoryOrphan && e.To == OrphanFound:
+		s = "orphan found"
+	case e.Kind == HistoryOrphan:
+		s = "orphan no more"
 	case e.Kind == HistoryState:
 		s = e.From + " -> " + e.To
 	default:

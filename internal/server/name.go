@@ -28,6 +28,7 @@ const (
 	overlayPrefix = "left4me-overlay@"
 	upperPrefix   = "left4me-upper@"
 	clearPrefix   = "left4me-clear@"
+	adoptPrefix   = "left4me-adopt@"
 	unitSuffix    = ".service"
 )
 
@@ -75,20 +76,70 @@ func (n Name) UpperUnit() string { return upperPrefix + string(n) + unitSuffix }
 // that server's own uid.
 func (n Name) ClearUnit() string { return clearPrefix + string(n) + unitSuffix }
 
+// AdoptUnit is the unit that makes the directories that another system made for
+// an instance left4med's.
+func (n Name) AdoptUnit() string { return adoptPrefix + string(n) + unitSuffix }
+
 // Helper says whether unit is one of those that serve a server: its overlay,
-// its upper layer, or the removal of that.
+// its upper layer, the removal of that, or its adoption.
 func Helper(unit string) bool {
 	instance, ok := strings.CutSuffix(unit, unitSuffix)
 	if !ok {
 		return false
 	}
-	for _, prefix := range []string{overlayPrefix, upperPrefix, clearPrefix} {
+	for _, prefix := range []string{overlayPrefix, upperPrefix, clearPrefix, adoptPrefix} {
 		if name, ok := strings.CutPrefix(instance, prefix); ok {
 			_, err := ParseName(name)
 			return err == nil
 		}
 	}
 	return false
+}
+
+// maxUnitName is UNIT_NAME_MAX of systemd's src/basic/unit-name.h, without the
+// closing NUL.
+const maxUnitName = 255
+
+// ParseUnit takes the instance part out of the name of a unit of our template,
+// spelt as systemd spells names (unit_name_is_valid in src/basic/unit-name.c). It
+// may break the rule for names. What ParseUnit refuses must never leave the
+// process: to systemd, the bare template would mean every instance, a name with a
+// slash would be a path, and one with a wildcard a pattern.
+func ParseUnit(unit string) (instance string, err error) {
+	refuse := func(why string) error {
+		return &Error{Code: CodeInvalidName, Field: "unit", Detail: fmt.Sprintf("the unit name %s %s", Quote(unit, 80), why)}
+	}
+	instance, ok := Instance(unit)
+	switch {
+	case !ok:
+		return "", refuse("is not an instance of " + Template)
+	case len(unit) > maxUnitName:
+		return "", refuse(fmt.Sprintf("is longer than %d bytes", maxUnitName))
+	}
+	for i := range len(instance) {
+		if !inUnitName(instance[i]) {
+			return "", refuse("holds a character that systemd does not allow in one")
+		}
+	}
+	return instance, nil
+}
+
+func inUnitName(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(`:-_.\@`, c) >= 0
+}
+
+// InstanceOf is the instance that a directory of any name stands for: its name,
+// with what a unit's name cannot hold escaped as systemd-escape(1) does.
+func InstanceOf(dir string) string {
+	var b strings.Builder
+	for i := range len(dir) {
+		if c := dir[i]; inUnitName(c) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String()
 }
 
 // Instance takes the instance part out of a unit name of our template, as

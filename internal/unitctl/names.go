@@ -1,7 +1,6 @@
 package unitctl
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -13,9 +12,6 @@ const (
 	unitPaths = "/org/freedesktop/systemd1/unit/"
 	// ourPaths begins the object path of every instance of server.Template.
 	ourPaths = unitPaths + "left4me_2dserver_40"
-	// maxUnitName is UNIT_NAME_MAX of systemd's src/basic/unit-name.h, without
-	// the closing NUL.
-	maxUnitName = 255
 )
 
 // ourPath is a quick look at whether a path is that of a unit of ours.
@@ -85,31 +81,10 @@ func unhex(c byte) (byte, bool) {
 	return 0, false
 }
 
-// checkUnit lets only instances of our template through, spelt as systemd
-// spells names (unit_name_is_valid in src/basic/unit-name.c). What it refuses
-// never leaves the process: to systemd, the bare template would mean every
-// instance, a name with a slash would be a path, and one with a wildcard a
-// pattern.
+// checkUnit lets only instances of our template through.
 func checkUnit(unit string) error {
-	refuse := func(why string) error {
-		return &server.Error{Code: server.CodeInvalidName, Detail: fmt.Sprintf("The unit name %s %s.", server.Quote(unit, 80), why)}
-	}
-	instance, ok := server.Instance(unit)
-	if !ok {
-		return refuse("is not an instance of " + server.Template)
-	}
-	if len(unit) > maxUnitName {
-		return refuse(fmt.Sprintf("is longer than %d bytes", maxUnitName))
-	}
-	for i := range len(instance) {
-		c := instance[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte(`:-_.\@`, c) >= 0:
-		default:
-			return refuse("holds a character that systemd does not allow in one")
-		}
-	}
-	return nil
+	_, err := server.ParseUnit(unit)
+	return err
 }
 
 // checkOwn lets the units that serve a server through beside the server's own.
