@@ -62,6 +62,16 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			_, err := c.History(ctx, client.HistoryFilter{Server: "a", Before: 9, Limit: 3})
 			return err
 		}, asked{Method: "GET", URI: "/v1/history?before=9&limit=3&server=a"}},
+		{"orphans", func(ctx context.Context, c *client.Client) error { _, err := c.Orphans(ctx); return err },
+			asked{Method: "GET", URI: "/v1/orphans"}},
+		{"adopt", func(ctx context.Context, c *client.Client) error {
+			_, err := c.Adopt(ctx, client.OrphanUnit("a"))
+			return err
+		}, asked{Method: "POST", URI: "/v1/orphans/left4me-server@a.service/adopt"}},
+		{"disable an orphan", func(ctx context.Context, c *client.Client) error {
+			_, err := c.DisableOrphan(ctx, `left4me-server@Foo\x20_1.service`)
+			return err
+		}, asked{Method: "POST", URI: `/v1/orphans/left4me-server@Foo%5Cx20_1.service/disable`}},
 		{"cancel", func(ctx context.Context, c *client.Client) error { _, err := c.Cancel(ctx, 7); return err },
 			asked{Method: "POST", URI: "/v1/jobs/7/cancel"}},
 		{"resync", func(ctx context.Context, c *client.Client) error { return c.Resync(ctx) },

@@ -27,6 +27,8 @@ type (
 	Via         = server.Via
 	Code        = server.Code
 
+	Orphan = server.Orphan
+
 	HistoryEntry = server.HistoryEntry
 	HistoryKind  = server.HistoryKind
 
@@ -112,6 +114,7 @@ const (
 	HistoryDesired = server.HistoryDesired
 	HistoryDrift   = server.HistoryDrift
 	HistoryHealing = server.HistoryHealing
+	HistoryOrphan  = server.HistoryOrphan
 )
 
 // The codes of errors.

@@ -104,7 +104,7 @@ func (a *app) command() *cobra.Command {
 	root.SetHelpCommandGroupID(others)
 	root.AddCommand(
 		newInitialize(a), newStart(a), newStop(a), newDelete(a),
-		newList(a), newShow(a), newWatch(a), newJobs(a), newHistory(a), newLogs(a), newDoctor(a),
+		newList(a), newShow(a), newWatch(a), newJobs(a), newHistory(a), newLogs(a), newOrphans(a), newDoctor(a),
 		newVersion(a), newCompletion(a), newMan(a),
 	)
 	return root

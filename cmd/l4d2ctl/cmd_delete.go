@@ -14,20 +14,39 @@ import (
 
 func newDelete(a *app) *cobra.Command {
 	var yes, noWait bool
+	var orphans []string
 	cmd := &cobra.Command{
-		Use:     "delete NAME…",
+		Use:     "delete NAME… | --orphan UNIT",
 		GroupID: writing,
 		Short:   "stop servers and remove them with their files",
 		Long: `Delete disables and stops servers and removes them with all of their files: their settings, and what their games have written. It cannot be undone.
 
-On a terminal each name must be typed once more. Without a terminal --yes is required.`,
+On a terminal each name must be typed once more. Without a terminal --yes is required.
+
+With --orphan a unit that belongs to no server, as "l4d2ctl orphans" lists them, is disabled and stopped. Its files stay, so nothing is asked.`,
 		Example: `  l4d2ctl delete versus-1
-  l4d2ctl delete --yes versus-1 versus-2`,
+  l4d2ctl delete --yes versus-1 versus-2
+  l4d2ctl delete --orphan left4me-server@Foo_1.service`,
 		ValidArgsFunction: a.completeNames(0),
-		Args:              someNames,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(orphans) == 0:
+				return someNames(cmd, args)
+			case len(args) > 0:
+				return errors.New("--orphan and the names of servers exclude each other")
+			}
+			return nil
+		},
 		RunE: a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
+			if len(orphans) > 0 {
+				return a.disableOrphans(ctx, c, orphans, noWait)
+			}
 			return a.delete(ctx, c, args, yes, noWait)
 		}),
+	}
+	cmd.Flags().StringArrayVar(&orphans, "orphan", nil, "disable and stop this `unit`, which belongs to no server; may be given many times")
+	if err := cmd.RegisterFlagCompletionFunc("orphan", a.completeOrphans(true, true)); err != nil { // only for a flag that does not exist
+		panic(err)
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the end of the jobs; print their numbers")
@@ -52,6 +71,19 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 		}
 	}
 	return a.each(ctx, c, before.EventID, chosen, c.Delete, noWait)
+}
+
+// disableOrphans disables and stops units that belong to no server.
+func (a *app) disableOrphans(ctx context.Context, c *client.Client, given []string, noWait bool) error {
+	before, err := a.servers(ctx, c)
+	if err != nil {
+		return err
+	}
+	units := make([]string, len(given))
+	for i, arg := range given {
+		units[i] = unitNamed(arg)
+	}
+	return a.each(ctx, c, before.EventID, units, c.DisableOrphan, noWait)
 }
 
 // each asks for a job for one server after the other and sees them through.

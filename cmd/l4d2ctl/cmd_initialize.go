@@ -30,9 +30,10 @@ type settings struct {
 
 func newInitialize(a *app) *cobra.Command {
 	var s settings
+	var take adoption
 	var reset, yes, noWait bool
 	cmd := &cobra.Command{
-		Use:     "initialize NAME",
+		Use:     "initialize NAME | --adopt NAME… | --adopt --all",
 		GroupID: writing,
 		Short:   "create a server, or change its settings",
 		Long: `Initialize creates a server, with its settings and its files, and neither enables nor starts it. What is not given has its default: the lowest free port, the map c1m1_hotel, the game mode coop, 8 players, and the server's name as the name that players see.
@@ -43,6 +44,8 @@ With --secret the value of a secret is read from standard input, up to its end b
 
 With --reset a server loses all that its game has written and keeps its settings: it is disabled and stopped, and stays so. On a terminal its name must be typed once more; without a terminal --yes is required.
 
+With --adopt an instance that belongs to no server, as "l4d2ctl orphans" lists them, becomes one: with the settings that its files hold, and without stopping its game. These are instances of the system before left4med, and all of them after left4med's database was lost. Files that left4med cannot trust or does not understand are refused with a reason, and stay as they are. What another system wrote is kept beside the instance as .NAME.origin; a game that runs goes on by that system's rules until it is stopped and started.
+
 A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a letter or a digit.`,
 		Example: `  l4d2ctl initialize versus-1 --port 27015 --gamemode versus
   l4d2ctl initialize versus-1 --set sv_alltalk=1 --set mp_roundlimit=3
@@ -51,11 +54,23 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
   l4d2ctl initialize versus-1 --arg ""     # no further arguments
   l4d2ctl initialize versus-1 --secret password <file
   echo | l4d2ctl initialize versus-1 --secret rcon     # a new random one
-  l4d2ctl initialize --reset versus-1`,
-		ValidArgsFunction: a.completeNames(1),
-		Args:              oneName,
+  l4d2ctl initialize --reset versus-1
+  l4d2ctl initialize --adopt --all`,
+		Args: take.args,
+	}
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, given []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if take.adopt {
+			return a.completeOrphans(false, false)(cmd, given, typed)
+		}
+		return a.completeNames(1)(cmd, given, typed)
 	}
 	cmd.RunE = a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
+		if take.adopt {
+			if err := take.only(cmd.LocalNonPersistentFlags()); err != nil {
+				return err
+			}
+			return a.adopt(ctx, c, &take, args, noWait)
+		}
 		if reset {
 			return a.reset(ctx, c, args[0], &s, cmd.Flags(), yes, noWait)
 		}
@@ -76,6 +91,7 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	f.StringVar(&s.secret, "secret", "", "a `secret` to set: rcon, password or gslt; its value is read from standard input")
 	f.BoolVar(&reset, "reset", false, "stop the server and remove all that its game has written")
 	f.BoolVarP(&yes, "yes", "y", false, "with --reset: do not ask")
+	take.flags(f)
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for the end of the job; print its number")
 	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))
 	completes(cmd, "secret", "rcon", "password", "gslt")

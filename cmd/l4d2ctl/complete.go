@@ -18,11 +18,7 @@ func (a *app) completeNames(limit int) cobra.CompletionFunc {
 		if limit > 0 && len(given) >= limit {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ctx := cmd.Context()
-		if ctx == nil {
-			ctx = context.Background()
-		}
-		ctx, cancel := context.WithTimeout(ctx, completionLimit)
+		ctx, cancel := completing(cmd)
 		defer cancel()
 		c := a.client()
 		defer c.Close()
@@ -38,6 +34,15 @@ func (a *app) completeNames(limit int) cobra.CompletionFunc {
 		}
 		return found, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completing is the context of a completion.
+func completing(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	ctx := cmd.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return context.WithTimeout(ctx, completionLimit)
 }
 
 // completes gives a flag its possible values.

@@ -26,7 +26,7 @@ func done(kind client.JobKind) string {
 	case client.JobAdopt:
 		return "adopted"
 	case client.JobDisableOrphan:
-		return "disabled"
+		return "disabled and stopped"
 	case client.JobBackup:
 		return "backed up"
 	case client.JobRestore:
