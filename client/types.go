@@ -138,6 +138,7 @@ const (
 	CodeMasked             = server.CodeMasked
 	CodeNotInstalled       = server.CodeNotInstalled
 	CodeInstanceFiles      = server.CodeInstanceFiles
+	CodeNotAdoptable       = server.CodeNotAdoptable
 	CodeJobsDisabled       = server.CodeJobsDisabled
 	CodeJobFailed          = server.CodeJobFailed
 	CodeJobFinished        = server.CodeJobFinished
