@@ -81,7 +81,7 @@ func (o *Orchestrator) findOrphans(snap unitctl.Snapshot, dirs []string, now tim
 	known := make(map[string]*orphan, len(p.known))
 	take := func(instance string) *orphan {
 		if known[instance] == nil && !o.hasOwner(instance) {
-			n := orphan{instance: instance, since: now.UTC().Round(0)}
+			n := orphan{instance: instance, since: now.UTC().Truncate(time.Microsecond)} // as the store keeps it
 			if old := p.known[instance]; old != nil {
 				n = *old
 				n.enabled, n.files, n.loaded = false, false, false
