@@ -123,6 +123,7 @@ const (
 	CodeInvalidName        = server.CodeInvalidName
 	CodeServerNotFound     = server.CodeServerNotFound
 	CodeJobNotFound        = server.CodeJobNotFound
+	CodeOrphanNotFound     = server.CodeOrphanNotFound
 	CodeNotFound           = server.CodeNotFound
 	CodeMethodNotAllowed   = server.CodeMethodNotAllowed
 	CodeNameTaken          = server.CodeNameTaken

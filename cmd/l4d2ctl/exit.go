@@ -64,7 +64,7 @@ func exitCode(err error) int {
 // refusalCode maps what the daemon refused to an exit code.
 func refusalCode(code client.Code) int {
 	switch code {
-	case client.CodeServerNotFound:
+	case client.CodeServerNotFound, client.CodeOrphanNotFound:
 		return exitNoServer
 	case client.CodeNotAuthorized:
 		return exitNotAuthorized

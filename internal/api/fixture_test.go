@@ -261,7 +261,7 @@ func (b *fakeBackend) onOrphan(kind server.JobKind, unit string, who server.Requ
 	instance, _ := server.Instance(unit)
 	switch {
 	case instance != "lost" && instance != "Foo_1":
-		return nil, server.Errorf(server.CodeNotFound, "there is no orphan %s", unit)
+		return nil, server.Errorf(server.CodeOrphanNotFound, "there is no orphan %s", unit)
 	case instance == "Foo_1" && kind == server.JobAdopt:
 		return nil, server.Errorf(server.CodeNotAdoptable, "%s cannot be made a server", unit)
 	}

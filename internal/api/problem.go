@@ -56,6 +56,8 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusNotFound, "There is no such server"}
 	case server.CodeJobNotFound:
 		return kind{http.StatusNotFound, "There is no such job"}
+	case server.CodeOrphanNotFound:
+		return kind{http.StatusNotFound, "There is no such orphan"}
 	case server.CodeNotFound:
 		return kind{http.StatusNotFound, "There is nothing here"}
 	case server.CodeMethodNotAllowed:

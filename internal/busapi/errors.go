@@ -27,6 +27,7 @@ const (
 var ownErrors = map[server.Code]string{
 	server.CodeServerNotFound: "NoSuchServer",
 	server.CodeJobNotFound:    "NoSuchJob",
+	server.CodeOrphanNotFound: "NoSuchOrphan",
 	server.CodeTooMany:        "TooMany",
 }
 

@@ -102,7 +102,7 @@ func (o *Orchestrator) adopted(name server.Name, found *instance.Found) (store.S
 	case o.records[name] != nil:
 		return row, server.Errorf(server.CodeNameTaken, "there is a server %s already", name)
 	case n == nil:
-		return row, server.Errorf(server.CodeNotFound, "there is no orphan %s any more", name.Unit())
+		return row, server.Errorf(server.CodeOrphanNotFound, "there is no orphan %s any more", name.Unit())
 	case n.job() != nil:
 		return row, errOrphanBusy(name.Unit(), n.job())
 	}
@@ -254,7 +254,7 @@ func (o *Orchestrator) disabling(instance string) (*record, *server.Job, error) 
 	n := o.orphans.known[instance]
 	switch {
 	case n == nil || o.records[server.Name(instance)] != nil:
-		return nil, nil, server.Errorf(server.CodeNotFound, "there is no orphan %s any more", unitOf(instance))
+		return nil, nil, server.Errorf(server.CodeOrphanNotFound, "there is no orphan %s any more", unitOf(instance))
 	case n.job() != nil && !n.rec.run.ending:
 		return nil, n.job(), nil
 	case !n.enabled && !n.loaded:

@@ -384,5 +384,5 @@ func (o *Orchestrator) orphanOf(ctx context.Context, unit string) (string, error
 			}
 		}
 	}
-	return "", server.Errorf(server.CodeNotFound, "there is no orphan %s; `l4d2ctl orphans` lists them", server.Quote(unit, 80))
+	return "", server.Errorf(server.CodeOrphanNotFound, "there is no orphan %s; `l4d2ctl orphans` lists them", server.Quote(unit, 80))
 }

@@ -12,6 +12,7 @@ const (
 	CodeInvalidName        Code = "invalid-name"
 	CodeServerNotFound     Code = "server-not-found"
 	CodeJobNotFound        Code = "job-not-found"
+	CodeOrphanNotFound     Code = "orphan-not-found"
 	CodeNotFound           Code = "not-found"
 	CodeMethodNotAllowed   Code = "method-not-allowed"
 	CodeNameTaken          Code = "name-taken"

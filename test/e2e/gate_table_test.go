@@ -85,11 +85,11 @@ func routes(since string) []door {
 		{"GET /v1/jobs/{id}", "inspect", get("/v1/jobs/1"), granted}, // root's
 		{"POST /v1/jobs/{id}/cancel", "control", send("POST", "/v1/jobs/1/cancel", ""), granted},
 		{"GET /v1/history", "inspect", get("/v1/history"), granted},
+		{"GET /v1/events", "", events, settings},
+		{"POST /v1/resync", "control", send("POST", "/v1/resync", ""), granted},
 		{"GET /v1/orphans", "inspect", get("/v1/orphans"), granted},
 		{"POST /v1/orphans/{unit}/adopt", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/adopt", ""), granted},
 		{"POST /v1/orphans/{unit}/disable", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/disable", ""), granted},
-		{"GET /v1/events", "", events, settings},
-		{"POST /v1/resync", "control", send("POST", "/v1/resync", ""), granted},
 		{"GET /v1/health", "", get("/v1/health"), anyone},
 		{"GET /openapi.json", "", get("/openapi.json"), anyone},
 	}
