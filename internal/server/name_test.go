@@ -107,3 +107,44 @@ func FuzzVisible(f *testing.F) {
 		}
 	})
 }
+
+func TestParseUnit(t *testing.T) {
+	t.Parallel()
+	for _, instance := range []string{"a-1", "Foo_1", `no\x20name`, "a:b.c@d", strings.Repeat("x", 232)} {
+		got, err := server.ParseUnit(server.Name(instance).Unit())
+		if err != nil || got != instance {
+			t.Errorf("ParseUnit of %q = %q, %v", instance, got, err)
+		}
+	}
+	for _, unit := range []string{
+		"", "ssh.service", "left4me-server@.service", "left4me-server@a.socket", "left4me-server@a b.service",
+		"left4me-server@*.service", "left4me-server@../a.service", "left4me-server@é.service",
+		server.Name(strings.Repeat("x", 233)).Unit(),
+	} {
+		_, err := server.ParseUnit(unit)
+		if !errors.Is(err, &server.Error{Code: server.CodeInvalidName}) {
+			t.Errorf("ParseUnit(%.40q) = %v, want %s", unit, err, server.CodeInvalidName)
+		}
+	}
+}
+
+// Whatever a directory is called, it stands for a unit that systemd could have,
+// and no two for the same unless one is spelt as the other's escape.
+func FuzzInstanceOf(f *testing.F) {
+	for _, s := range []string{"a", "no name", "Foo_1", `a\x20b`, "ä", "\xff", "a/b", "*"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, dir string) {
+		instance := server.InstanceOf(dir)
+		if dir == "" || len(instance) > 200 {
+			return
+		}
+		got, err := server.ParseUnit(server.Name(instance).Unit())
+		if err != nil || got != instance {
+			t.Fatalf("InstanceOf(%q) = %q, whose unit is %q, %v", dir, instance, got, err)
+		}
+		if server.InstanceOf(instance) != instance {
+			t.Fatalf("InstanceOf(%q) = %q is escaped twice", dir, instance)
+		}
+	})
+}

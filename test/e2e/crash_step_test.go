@@ -44,11 +44,7 @@ func scenarios() []scenario {
 		name: "create",
 		prepare: func(t *testing.T, h *crashHost, c *client.Client) {
 			if _, err := c.Server(t.Context(), "x"); err == nil {
-				job, err := c.Delete(t.Context(), "x")
-				if err != nil {
-					t.Fatal(err)
-				}
-				h.ended(t, c, *job)
+				h.remove(t, c, "x")
 			}
 		},
 		ask: func(t *testing.T, c *client.Client) error {
@@ -113,7 +109,79 @@ func scenarios() []scenario {
 				t.Errorf("x is there still: %+v", s)
 			}
 		},
-	}}
+	}, adoption(), disabling()}
+}
+
+// adoption makes a server of files that are left of one.
+func adoption() scenario {
+	return scenario{
+		name: "adopt",
+		prepare: func(t *testing.T, h *crashHost, c *client.Client) {
+			if _, err := c.Server(t.Context(), "x"); err != nil {
+				h.create(t, c, "x")
+			}
+			const at = "/var/lib/left4me"
+			h.MustRun(t, "cp", "-a", "--parents", at+"/instances/x", at+"/runtime/x", "/root")
+			h.remove(t, c, "x")
+			h.MustRun(t, "cp", "-a", "/root"+at, "/var/lib")
+			h.MustRun(t, "rm", "-r", "/root/var")
+			h.orphan(t, c, "x")
+		},
+		ask: func(t *testing.T, c *client.Client) error {
+			_, err := c.Adopt(t.Context(), unitName("x"))
+			return err
+		},
+		check: func(t *testing.T, _ *crashHost, servers map[string]client.Server, _ string) {
+			if s, there := servers["x"]; !there || s.State != client.StateStopped || s.Desired != client.DesiredStopped {
+				t.Errorf("x is there: %v, and is %+v; want it adopted", there, s)
+			}
+		},
+	}
+}
+
+// disabling takes the link of no server away.
+func disabling() scenario {
+	return scenario{
+		name: "disable-orphan",
+		prepare: func(t *testing.T, h *crashHost, c *client.Client) {
+			if _, err := c.Server(t.Context(), "x"); err == nil {
+				h.remove(t, c, "x")
+			}
+			h.MustRun(t, "systemctl", "enable", "--quiet", unitName("x"))
+			h.orphan(t, c, "x")
+		},
+		ask: func(t *testing.T, c *client.Client) error {
+			_, err := c.DisableOrphan(t.Context(), unitName("x"))
+			return err
+		},
+		check: func(t *testing.T, _ *crashHost, servers map[string]client.Server, _ string) {
+			if s, there := servers["x"]; there {
+				t.Errorf("a server was made of it: %+v", s)
+			}
+		},
+	}
+}
+
+// remove deletes a server and waits.
+func (h *crashHost) remove(t *testing.T, c *client.Client, name string) {
+	t.Helper()
+	job, err := c.Delete(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.ended(t, c, *job)
+}
+
+// orphan wants this orphan to be known and no other.
+func (h *crashHost) orphan(t *testing.T, c *client.Client, name string) {
+	t.Helper()
+	if err := c.Resync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	orphans, err := c.Orphans(t.Context())
+	if err != nil || len(orphans) != 1 || orphans[0].Name != name {
+		t.Fatalf("the orphans are %+v (%v), want %s", orphans, err, name)
+	}
 }
 
 // written is a file in the upper layer of a server.
