@@ -13,6 +13,7 @@ type (
 	State       = server.State
 	Desired     = server.Desired
 	Drift       = server.Drift
+	Healing     = server.Healing
 	Phase       = server.Phase
 	Observer    = server.Observer
 	Config      = server.Config
@@ -236,6 +237,9 @@ type LogEntry struct {
 // Visible returns text in a form that is safe to show to a person: control
 // characters, invalid UTF-8 and invisible characters appear escaped.
 func Visible(s string) string { return server.Visible(s) }
+
+// In names a time to come by how long it is until then: "in 40 s".
+func In(d time.Duration) string { return server.In(d) }
 
 // ParseName checks a server's name against the rule for names.
 func ParseName(s string) (Name, error) {

@@ -87,7 +87,7 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	f.StringArrayVar(&s.unset, "unset", nil, "a `cvar` to leave to the game again; may be given many times")
 	f.StringArrayVar(&s.args, "arg", nil, "a further `argument` of the game, as \"-tickrate 100\"; all that are given replace all there were")
 	f.StringArrayVar(&s.overlays, "overlay", nil, "an `overlay`, the topmost first; all that are given replace all there were")
-	f.StringVar(&s.heal, "heal", "", "`when` left4med is to start the server again after systemd gave up: off, failed or always (kept, and not acted on by this version)")
+	f.StringVar(&s.heal, "heal", "", "`when` left4med starts the server again by itself: off; failed, once systemd has given it up; always, also after it ended or was stopped while enabled")
 	f.StringVar(&s.secret, "secret", "", "a `secret` to set: rcon, password or gslt; its value is read from standard input")
 	f.BoolVar(&reset, "reset", false, "stop the server and remove all that its game has written")
 	f.BoolVarP(&yes, "yes", "y", false, "with --reset: do not ask")

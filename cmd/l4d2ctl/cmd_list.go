@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ func newList(a *app) *cobra.Command {
 		Aliases: []string{"ls"},
 		GroupID: reading,
 		Short:   "list all servers",
-		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)".
+		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)". NOTE says since when there is a drift, when a stale server was last seen, and when left4med starts a server again by itself, or that it gave up.
 
 Elsewhere than on a terminal the columns are separated by tabs and times are given in full.`,
 		Example: `  l4d2ctl list
@@ -48,7 +49,14 @@ func (a *app) list(ctx context.Context, c *client.Client, _ []string) error {
 	for i := range snapshot.Servers {
 		rows[i] = a.listRow(&snapshot.Servers[i])
 	}
-	return a.table([]string{"NAME", "STATE", "DESIRED", "DRIFT", "PORT", "MAP", "SINCE", "JOB"}, rows)
+	header := []string{"NAME", "STATE", "DESIRED", "DRIFT", "PORT", "MAP", "SINCE", "JOB", "NOTE"}
+	if isTerminal(a.stdout) && !slices.ContainsFunc(rows, func(row []cell) bool { return row[len(row)-1].text != "-" }) {
+		header = header[:len(header)-1]
+		for i, row := range rows {
+			rows[i] = row[:len(row)-1]
+		}
+	}
+	return a.table(header, rows)
 }
 
 func (a *app) listRow(s *client.Server) []cell {
@@ -69,8 +77,16 @@ func (a *app) listRow(s *client.Server) []cell {
 	}
 	return []cell{
 		name, state, {text: string(s.Desired)}, drift, {text: port}, {text: first},
-		{text: stamp(s.StateSince), short: a.ago(s.StateSince)}, jobCell(s),
+		{text: stamp(s.StateSince), short: a.ago(s.StateSince)}, jobCell(s), a.noteCell(s),
 	}
+}
+
+func (a *app) noteCell(s *client.Server) cell {
+	c := cell{text: a.trouble(s, forPrograms()).String(), short: a.trouble(s, a.forPeople()).String(), style: yellow}
+	if c.text == "" {
+		return cell{text: "-"}
+	}
+	return c
 }
 
 func jobCell(s *client.Server) cell {

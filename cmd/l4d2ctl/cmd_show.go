@@ -19,7 +19,7 @@ func newShow(a *app) *cobra.Command {
 		Use:               "show NAME",
 		GroupID:           reading,
 		Short:             "show everything about one server",
-		Long:              `Show prints what is known of a server: its state and since when, where intent and truth disagree and what cures it, what systemd says of its unit, its settings, and its last job.`,
+		Long:              `Show prints what is known of a server: its state and since when, where intent and truth disagree, the command that cures it and what left4med does about it by itself, what systemd says of its unit, its settings, and its last job.`,
 		Example:           `  l4d2ctl show versus-1`,
 		ValidArgsFunction: a.completeNames(1),
 		Args:              oneName,
@@ -82,7 +82,7 @@ func (v *sheet) truth(s *client.Server) {
 	}
 	v.line("state", stateStyle(s.State), "%s%s", s.State, since)
 	if s.Stale {
-		v.line("", yellow, "stale: last confirmed at %s", v.when(s.ObservedAt))
+		v.line("", yellow, "stale: last seen at %s; what it is now is not known", v.when(s.ObservedAt))
 	} else if !s.ObservedAt.IsZero() {
 		v.line("", dim, "confirmed %s by a %s", v.app.ago(s.ObservedAt), s.ObservedBy)
 	}
@@ -91,15 +91,29 @@ func (v *sheet) truth(s *client.Server) {
 		intent = "enabled: comes back at every boot"
 	}
 	v.line("desired", plain, "%s (%s)", s.Desired, intent)
-	means, cure := explain(s)
+	v.drift(s)
+	if s.RestartDue != nil && *s.RestartDue {
+		v.line("restart due", yellow, "settings were changed that only a start applies: l4d2ctl start --restart %s", s.Name)
+	}
+}
+
+func (v *sheet) drift(s *client.Server) {
+	means, cure, or := explain(s)
 	if means == "" {
 		v.line("drift", driftStyle(s.Drift), "%s", s.Drift)
 	} else {
 		v.line("drift", red, "%s since %s: %s", s.Drift, v.when(s.DriftSince), means)
 		v.line("  cure", bold, "%s", cure)
 	}
-	if s.RestartDue != nil && *s.RestartDue {
-		v.line("restart due", yellow, "settings were changed that only a start applies: l4d2ctl start --restart %s", s.Name)
+	if or != "" {
+		v.line("  or", plain, "%s", or)
+	}
+	switch h := s.Healing; {
+	case h == nil:
+	case h.GaveUp:
+		v.line("healing", red, "%s; l4d2ctl start %s begins anew", h.Words(""), s.Name)
+	default:
+		v.line("healing", yellow, "%s", h.Words(client.In(h.NextAt.Sub(v.app.now()))))
 	}
 }
 

@@ -16,7 +16,7 @@ func newWatch(a *app) *cobra.Command {
 		Use:     "watch [NAME…]",
 		GroupID: reading,
 		Short:   "follow what happens to servers, live",
-		Long: `Watch prints a line for every change of a server and of its jobs, as it happens, until Ctrl-C or until --timeout is over. Without names it watches all servers. It goes on by itself when left4med is restarted.
+		Long: `Watch prints a line for every change of a server and of its jobs, as it happens, until Ctrl-C or until --timeout is over. It begins with a line for each server that is not as it should be. Without names it watches all servers. It goes on by itself when left4med is restarted.
 
 With --json each line is one event of left4med's HTTP API, an object with the members id, type (server, job, deleted or reset) and data. After a reset some events were missed: read everything again.`,
 		Example: `  l4d2ctl watch
@@ -53,6 +53,9 @@ func (a *app) watch(ctx context.Context, c *client.Client, args []string) error 
 		}
 	}
 	a.warn(ctx, c)
+	if err := w.begin(snapshot.Servers); err != nil {
+		return err
+	}
 	away := false
 	opts := client.EventsOptions{
 		After: snapshot.EventID,
@@ -80,6 +83,24 @@ func (w *watcher) learn(servers []client.Server) {
 	for _, s := range servers {
 		w.known[s.Name] = s
 	}
+}
+
+// begin prints what is wrong before anything happens.
+func (w *watcher) begin(servers []client.Server) error {
+	if w.app.json {
+		return nil
+	}
+	for i := range servers {
+		s := &servers[i]
+		t := w.app.trouble(s, w.app.forPeople())
+		if t == (trouble{}) {
+			continue
+		}
+		if err := w.print(s.Name, w.paint.text(stateStyle(s.State), string(s.State))+"  "+w.paint.text(yellow, t.String())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *watcher) event(ctx context.Context, e client.Event) error {
@@ -168,7 +189,14 @@ func (w *watcher) changes(before, now *client.Server) []string {
 		add(driftStyle(now.Drift), "drift: %s", now.Drift)
 	}
 	if before.Stale != now.Stale {
-		add(yellow, "%s", map[bool]string{true: "stale", false: "confirmed again"}[now.Stale])
+		if now.Stale {
+			add(yellow, "stale: %s", w.app.trouble(now, w.app.forPeople()).stale)
+		} else {
+			add(yellow, "confirmed again")
+		}
+	}
+	if h := now.Healing; h != nil && (before.Healing == nil || *before.Healing != *h) {
+		add(yellow, "%s", w.app.trouble(now, w.app.forPeople()).healing)
 	}
 	if before.Config != nil && now.Config != nil && !before.Config.Equal(*now.Config) {
 		add(plain, "settings changed")

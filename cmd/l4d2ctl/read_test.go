@@ -20,9 +20,9 @@ import (
 func TestListForPrograms(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, two()...)
-	want := result{0, `NAME	STATE	DESIRED	DRIFT	PORT	MAP	SINCE	JOB
-coop-1	running	running	none	27015	c1m1_hotel	2026-05-01T11:57:00Z	-
-versus-1	failed (stale)	running	down	-	-	2026-05-01T07:00:00Z	-
+	want := result{0, `NAME	STATE	DESIRED	DRIFT	PORT	MAP	SINCE	JOB	NOTE
+coop-1	running	running	none	27015	c1m1_hotel	2026-05-01T11:57:00Z	-	-
+versus-1	failed (stale)	running	down	-	-	2026-05-01T07:00:00Z	-	down since 2026-05-01T07:00:00Z; last seen 2026-05-01T11:55:00Z
 `, ""}
 	if diff := cmp.Diff(want, f.l4d2ctl("list")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -91,10 +91,11 @@ func TestShow(t *testing.T) {
 	since := func(t time.Time) string { return t.Local().Format(time.DateTime) }
 	want := result{0, `name         versus-1
 state        failed since ` + since(noon.Add(-5*time.Hour)) + ` (5h ago)
-             stale: last confirmed at ` + since(noon.Add(-5*time.Minute)) + ` (5m ago)
+             stale: last seen at ` + since(noon.Add(-5*time.Minute)) + ` (5m ago); what it is now is not known
 desired      running (enabled: comes back at every boot)
-drift        down since ` + since(noon.Add(-5*time.Hour)) + ` (5h ago): it should run, but it is failed
-  cure       l4d2ctl logs versus-1, then l4d2ctl start versus-1 (or l4d2ctl stop versus-1, if it should stay down)
+drift        down since ` + since(noon.Add(-5*time.Hour)) + ` (5h ago): it should run, but it is failed; l4d2ctl logs versus-1 may say why
+  cure       l4d2ctl start versus-1
+  or         l4d2ctl stop versus-1, if it should stay down
 unit         left4me-server@versus-1.service
 systemd      failed, failed, loaded, enabled, result signal
 restarts     2 by systemd since the last start

@@ -56,12 +56,19 @@ func TestListOnATerminal(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, two()...)
 	_, got := f.terminal("", map[string]string{"NO_COLOR": "1"}, "list")
-	want := `NAME      STATE           DESIRED  DRIFT  PORT   MAP         SINCE   JOB
-coop-1    running         running  -      27015  c1m1_hotel  3m ago  -
-versus-1  failed (stale)  running  down   -      -           5h ago  -
+	want := `NAME      STATE           DESIRED  DRIFT  PORT   MAP         SINCE   JOB  NOTE
+coop-1    running         running  -      27015  c1m1_hotel  3m ago  -    -
+versus-1  failed (stale)  running  down   -      -           5h ago  -    down for 5h; last seen 5m ago
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	_, got = newFake(t, two()[0]).terminal("", map[string]string{"NO_COLOR": "1"}, "list")
+	want = `NAME    STATE    DESIRED  DRIFT  PORT   MAP         SINCE   JOB
+coop-1  running  running  -      27015  c1m1_hotel  3m ago  -
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("without anything to note (-want +got):\n%s", diff)
 	}
 	if _, got := f.terminal("", nil, "list"); !strings.Contains(got, "\x1b[31mversus-1\x1b[0m") {
 		t.Errorf("drift is not highlighted: %q", got)

@@ -73,6 +73,15 @@ func TestWatch(t *testing.T) {
 	publish(func() { s.State, s.Drift, s.Desired = client.StateStopped, client.DriftNone, client.DesiredStopped })
 	publish(func() { s.State, s.Result, s.MainPID = client.StateRunning, "success", 5000 })
 	publish(func() { s.MainPID = 5001 })
+	publish(func() { s.Stale, s.ObservedAt = true, noon.Add(-4*time.Second) })
+	publish(func() { s.Stale = false })
+	publish(func() {
+		s.State, s.Healing = client.StateFailed, &client.Healing{Attempt: 1, Limit: 5, NextAt: noon.Add(10 * time.Second)}
+	})
+	publish(func() { s.Healing = &client.Healing{Attempt: 2, Limit: 5, NextAt: noon.Add(3 * time.Minute)} })
+	publish(func() { s.Healing = nil }) // the job tells of it
+	publish(func() { s.Healing = &client.Healing{Attempt: 5, Limit: 5, GaveUp: true} })
+	publish(func() { s.State, s.Healing = client.StateRunning, nil })
 	f.publish("job", client.Job{ID: 3, Server: "versus-1", Kind: client.JobStart, State: client.JobRunning, Progress: &client.Progress{Done: 1, Total: 2, Text: "mounting"}})
 	f.publish("job", client.Job{ID: 3, Server: "versus-1", Kind: client.JobStart, State: client.JobFailed, Error: &client.JobError{Detail: "no \x1b map"}})
 	f.publish("server", client.Server{ID: 9, Name: "new", State: client.StateStopped})
@@ -84,10 +93,17 @@ func TestWatch(t *testing.T) {
 	f.mu.Unlock()
 	f.publish("reset", struct{}{})
 	want := []string{
+		"versus-1  failed  down for 5h; last seen 5m ago",
 		"coop-1  running → failed (signal)  drift: down",
 		"coop-1  failed → stopped  desired: stopped  drift: none",
 		"coop-1  stopped → running",
 		"coop-1  new process 5001",
+		"coop-1  stale: last seen 4s ago",
+		"coop-1  confirmed again",
+		"coop-1  running → failed  starting again in 10 s, attempt 1 of 5",
+		"coop-1  starting again in 3 min, attempt 2 of 5",
+		"coop-1  gave up after 5 starts",
+		"coop-1  failed → running",
 		"versus-1  job 3: start is running 1/2 mounting",
 		`versus-1  job 3: start failed: no \x1b map`,
 		"new  new: stopped",

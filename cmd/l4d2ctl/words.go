@@ -65,27 +65,6 @@ func ended(job client.Job) string {
 	return how
 }
 
-// explain says what a drift means, and what cures it.
-func explain(s *client.Server) (means, cure string) {
-	name := string(s.Name)
-	switch s.Drift {
-	case client.DriftMasked:
-		return "its unit is masked, so systemd will never start it", "systemctl unmask " + s.Unit
-	case client.DriftMissing:
-		return "its files or the unit template are gone",
-			fmt.Sprintf("l4d2ctl initialize %s writes lost files anew; l4d2ctl doctor tells of the template", name)
-	case client.DriftDown:
-		return "it should run, but it is " + string(s.State),
-			fmt.Sprintf("l4d2ctl logs %s, then l4d2ctl start %s (or l4d2ctl stop %s, if it should stay down)", name, name, name)
-	case client.DriftFlapping:
-		return "systemd had to start it again too often", fmt.Sprintf("l4d2ctl logs %s", name)
-	case client.DriftNotEnabled:
-		return "it runs, but will be gone after a reboot",
-			fmt.Sprintf("l4d2ctl start %s (or l4d2ctl stop %s, if it should not run)", name, name)
-	}
-	return "", ""
-}
-
 // asker is who asked for a job.
 func asker(r client.Requester) string {
 	who := r.User

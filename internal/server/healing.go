@@ -1,6 +1,9 @@
 package server
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Healing is what left4med does about a server that should run and does not,
 // where the operator asked for it.
@@ -9,6 +12,25 @@ type Healing struct {
 	Limit   int       `json:"limit" doc:"How many starts there are within the window, before left4med gives up."`
 	NextAt  time.Time `json:"next_at,omitzero" doc:"When the next start is due."`
 	GaveUp  bool      `json:"gave_up" doc:"True when the limit is reached: the next start is the operator's."`
+}
+
+// Words says what is going to be done, when being a time of the kind "in 40 s".
+func (h Healing) Words(when string) string {
+	if h.GaveUp {
+		return fmt.Sprintf("gave up after %d starts", h.Attempt)
+	}
+	return fmt.Sprintf("starting again %s, attempt %d of %d", when, h.Attempt, h.Limit)
+}
+
+// In is how long it is until a time, in the words that Words wants.
+func In(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("in %d s", int(d.Round(time.Second).Seconds()))
+	}
+	return fmt.Sprintf("in %d min", int(d.Round(time.Minute).Minutes()))
 }
 
 // HealPolicy is how healing goes about it.

@@ -53,3 +53,18 @@ func TestWantsHealing(t *testing.T) {
 		t.Errorf("healed (-want +got):\n%s", diff)
 	}
 }
+
+func TestHealingInWords(t *testing.T) {
+	t.Parallel()
+	var got []string
+	for _, d := range []time.Duration{-time.Minute, 400 * time.Millisecond, 39600 * time.Millisecond, 119 * time.Second, 9*time.Minute + 40*time.Second} {
+		got = append(got, In(d))
+	}
+	if diff := cmp.Diff([]string{"now", "now", "in 40 s", "in 119 s", "in 10 min"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	got = []string{(Healing{Attempt: 3, Limit: 5}).Words("in 40 s"), (Healing{Attempt: 5, Limit: 5, GaveUp: true}).Words("")}
+	if diff := cmp.Diff([]string{"starting again in 40 s, attempt 3 of 5", "gave up after 5 starts"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -71,8 +71,8 @@ func cliMainJob(t *testing.T, l *lab) {
 	same(t, "initialize", "versus-1: initialized\nversus-1 has the port 27015. Start it with: l4d2ctl start versus-1\n", r.Stdout+r.Stderr)
 	r = l.ctl(t, "start", "versus-1")
 	same(t, "start", "versus-1: started\n", r.Stdout+r.Stderr)
-	same(t, "list", "NAME\tSTATE\tDESIRED\tDRIFT\tPORT\tMAP\tSINCE\tJOB\n"+
-		"versus-1\trunning\trunning\tnone\t27015\tc1m1_hotel\tTIME\t-\n", steady(l.MustCtl(t, "list")))
+	same(t, "list", "NAME\tSTATE\tDESIRED\tDRIFT\tPORT\tMAP\tSINCE\tJOB\tNOTE\n"+
+		"versus-1\trunning\trunning\tnone\t27015\tc1m1_hotel\tTIME\t-\t-\n", steady(l.MustCtl(t, "list")))
 	same(t, "show", strings.TrimPrefix(`
 name         versus-1
 state        running since TIME (AGO)
