@@ -192,9 +192,11 @@ type JobsFilter struct {
 // HistoryFilter selects entries of the history, newest first. The zero value
 // selects the newest ones of all servers, as many as the daemon gives at once.
 type HistoryFilter struct {
-	Server string // empty: all; else also those of earlier servers of the name
-	Before int64  // only ids below; 0: from the newest
-	Limit  int    // 0: the daemon's default
+	Server string        // empty: all; else also those of earlier servers of the name
+	Kinds  []HistoryKind // empty: all
+	Since  time.Time     // none older; zero: all
+	Before int64         // only ids below; 0: from the newest
+	Limit  int           // 0: the daemon's default
 }
 
 // EventType is what an event is about. Readers ignore types they do not know.

@@ -16,6 +16,9 @@ func TestHistory(t *testing.T) {
 	kim := &client.Requester{UID: 1000, User: "kim", Via: "http"}
 	f.mux.HandleFunc("GET /v1/history", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, 200, map[string]any{"history": []client.HistoryEntry{
+			{ID: 17, At: noon, Kind: "healing", Server: "a", What: "heal", To: "scheduled", Detail: "attempt 1 of 5, in 10 s"},
+			{ID: 16, At: noon, Kind: "state", Server: "a", What: "state", From: "running", To: "failed", SeenBy: "resync", Detail: "result oom-kill"},
+			{ID: 15, At: noon, Kind: "desired", Server: "a", What: "enable", From: "stopped", To: "running", SeenBy: "job", Job: 17, By: kim},
 			{ID: 14, At: noon, Kind: "drift", Server: "a", What: "drift", From: "none", To: "down", SeenBy: "signal"},
 			{ID: 13, At: noon, Kind: client.HistoryRefusal, By: kim, Detail: "and 9980 more"},
 			{ID: 12, At: noon, Kind: client.HistoryRefusal, Server: "b", What: "stop", Job: 3, Code: client.CodeBusy, Detail: "\x1b[2Jbusy",
@@ -26,21 +29,53 @@ func TestHistory(t *testing.T) {
 		}})
 	})
 	const at = "\t2026-05-01T12:00:00Z\t"
-	want := result{0, "ID\tTIME\tSERVER\tBY\tWHAT\n" +
-		"9" + at + "a\tuid 1000\tstart asked for, job 17\n" +
-		"10" + at + "a\tkim\tstart failed, job 17: it died\n" +
-		"11" + at + "a\tkim\tchange: cvars\n" +
-		"12" + at + "b\talice through left4med-web\tstop refused: \\x1b[2Jbusy\n" +
-		"13" + at + "-\tkim\trequests refused: and 9980 more\n" +
-		"14" + at + "a\t-\tdrift: none -> down\n", ""}
-	if diff := cmp.Diff(want, f.l4d2ctl("history", "a", "-n", "7", "--before", "15")); diff != "" {
+	want := result{0, "ID\tTIME\tSERVER\tKIND\tBY\tSEEN\tWHAT\n" +
+		"9" + at + "a\tjob\tuid 1000\t-\tstart asked for, job 17\n" +
+		"10" + at + "a\tjob\tkim\t-\tstart failed, job 17: it died\n" +
+		"11" + at + "a\tchange\tkim\t-\tchange: cvars\n" +
+		"12" + at + "b\trefusal\talice through left4med-web\t-\tstop refused: \\x1b[2Jbusy\n" +
+		"13" + at + "-\trefusal\tkim\t-\trequests refused: and 9980 more\n" +
+		"14" + at + "a\tdrift\t-\tsignal\tdrift: none -> down\n" +
+		"15" + at + "a\tdesired\tkim\tjob\tenabled, job 17\n" +
+		"16" + at + "a\tstate\t-\tresync\trunning -> failed: result oom-kill\n" +
+		"17" + at + "a\thealing\t-\t-\thealing scheduled: attempt 1 of 5, in 10 s\n", ""}
+	if diff := cmp.Diff(want, f.l4d2ctl("history", "a", "-n", "10", "--before", "18")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"GET /v1/history?before=15&limit=7&server=a"}, f.requests()); diff != "" {
+	if diff := cmp.Diff([]string{"GET /v1/history?before=18&limit=10&server=a"}, f.requests()); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 	var doc struct{ History []client.HistoryEntry }
-	if err := json.Unmarshal([]byte(f.l4d2ctl("history", "--json").Stdout), &doc); err != nil || len(doc.History) != 6 || doc.History[0].ID != 9 {
+	if err := json.Unmarshal([]byte(f.l4d2ctl("history", "--json").Stdout), &doc); err != nil || len(doc.History) != 9 || doc.History[0].ID != 9 {
 		t.Errorf("%v %+v", err, doc)
+	}
+}
+
+func TestHistoryIsFiltered(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.mux.HandleFunc("GET /v1/history", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, 200, map[string]any{"history": []client.HistoryEntry{}})
+	})
+	want := result{0, "", "There is no such history.\n"}
+	for _, args := range [][]string{
+		{"history", "a", "--kind", "state,drift", "--kind", "healing", "--since", "90m", "-n", "5"},
+		{"history", "--since", "2026-05-01T10:00:00Z"}, // all of it, a page at a time
+	} {
+		if diff := cmp.Diff(want, f.l4d2ctl(args...)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", args, diff)
+		}
+	}
+	asked := []string{
+		"GET /v1/history?kind=state%2Cdrift%2Chealing&limit=5&server=a&since=2026-05-01T10%3A30%3A00Z",
+		"GET /v1/history?limit=1000&since=2026-05-01T10%3A00%3A00Z",
+	}
+	if diff := cmp.Diff(asked, f.requests()); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	for _, args := range [][]string{{"history", "--kind", "weather"}, {"history", "--since", "soon"}} {
+		if got := f.l4d2ctl(args...); got.Code != exitUsage {
+			t.Errorf("%q: %+v", args, got)
+		}
 	}
 }

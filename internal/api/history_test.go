@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,11 +27,20 @@ func TestHistory(t *testing.T) {
 		`{"id":9,"at":"2024-05-01T12:00:01Z","server":"alpha","kind":"refusal","what":"stop","job":7,"by":{"uid":0,"via":"dbus"},"code":"busy","detail":"why"},` +
 		`{"id":8,"at":"2024-05-01T12:00:00Z","server":"alpha","server_id":1,"kind":"job","what":"start","to":"queued","job":17,"by":{"uid":1000,"user":"kim","via":"http","on_behalf_of":"alice"}},` +
 		`{"id":7,"at":"2024-05-01T12:00:00Z","server":"alpha","server_id":1,"kind":"state","what":"state","from":"running","to":"failed","seen_by":"signal"}]}` + "\n"
-	got := f.do(operator, "GET", "/v1/history?server=alpha&limit=5&before=10", "")
+	got := f.do(operator, "GET", "/v1/history?server=alpha&kind=job,state&since=2024-05-01T14:00:00.5%2B02:00&limit=5&before=10", "")
 	if diff := cmp.Diff(want, got.Body); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff(server.HistoryFilter{Server: "alpha", Limit: 5, Before: 10}, f.backend.asked); diff != "" {
+	filter := server.HistoryFilter{
+		Server: "alpha", Kinds: []server.HistoryKind{server.HistoryJob, server.HistoryState},
+		Since: past.Add(time.Second / 2), Limit: 5, Before: 10,
+	}
+	if diff := cmp.Diff(filter, f.backend.asked); diff != "" {
 		t.Error(diff)
+	}
+	for _, query := range []string{"kind=weather", "kind=job,weather", "since=yesterday"} {
+		if got := f.do(operator, "GET", "/v1/history?"+query, ""); got.Status != 400 || !strings.Contains(got.Body, `"invalid-request"`) {
+			t.Errorf("%s: %d %s", query, got.Status, got.Body)
+		}
 	}
 }

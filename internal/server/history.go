@@ -97,9 +97,11 @@ func HistoryOf(j *Job) HistoryEntry {
 
 // HistoryFilter selects entries of the history, newest first.
 type HistoryFilter struct {
-	Server Name  // empty: all; else also those of earlier servers of the name
-	Before int64 // only ids below; 0: from the newest
-	Limit  int   // at most so many; 0: 100
+	Server Name          // empty: all; else also those of earlier servers of the name
+	Kinds  []HistoryKind // empty: all
+	Since  time.Time     // none older; zero: all
+	Before int64         // only ids below; 0: from the newest
+	Limit  int           // at most so many; 0: 100
 }
 
 // Refusal is a request that was refused, for the history.

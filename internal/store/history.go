@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -54,6 +55,15 @@ func (s *Store) History(ctx context.Context, f server.HistoryFilter) ([]server.H
 		FROM history WHERE true`, []any{}
 	if f.Server != "" {
 		query, args = query+` AND server = ?`, append(args, f.Server)
+	}
+	if len(f.Kinds) > 0 {
+		query += ` AND kind IN (?` + strings.Repeat(`, ?`, len(f.Kinds)-1) + `)`
+		for _, kind := range f.Kinds {
+			args = append(args, kind)
+		}
+	}
+	if !f.Since.IsZero() {
+		query, args = query+` AND at >= ?`, append(args, f.Since.UnixMicro())
 	}
 	if f.Before > 0 {
 		query, args = query+` AND id < ?`, append(args, f.Before)

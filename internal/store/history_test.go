@@ -89,6 +89,10 @@ func TestHistoryFilter(t *testing.T) {
 		{server.HistoryFilter{Server: "a", Before: 2}, []server.HistoryEntry{first}},
 		{server.HistoryFilter{Limit: 1}, []server.HistoryEntry{state}},
 		{server.HistoryFilter{Server: "c"}, []server.HistoryEntry{}},
+		{server.HistoryFilter{Kinds: []server.HistoryKind{server.HistoryState, server.HistoryJob}}, []server.HistoryEntry{state, first}},
+		{server.HistoryFilter{Server: "a", Kinds: []server.HistoryKind{server.HistoryState}}, []server.HistoryEntry{}},
+		{server.HistoryFilter{Since: clock.Add(time.Microsecond)}, []server.HistoryEntry{refusal}},
+		{server.HistoryFilter{Since: clock, Limit: 2}, []server.HistoryEntry{state, refusal}},
 	} {
 		same(t, c.want, history(t, s, c.filter))
 	}

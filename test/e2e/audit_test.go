@@ -69,11 +69,15 @@ func (l *lab) user(t *testing.T, name string) machine.User {
 	return u
 }
 
-// history is the newest n entries, oldest first, without what differs from run
+// deeds are the kinds of entries that tell who asked for something. What became
+// of it is told by others.
+var deeds = []client.HistoryKind{client.HistoryJob, client.HistoryChange, client.HistoryRefusal}
+
+// history is the newest n deeds, oldest first, without what differs from run
 // to run.
 func (l *lab) history(t *testing.T, name string, n int) []client.HistoryEntry {
 	t.Helper()
-	entries, err := l.api(t).History(t.Context(), client.HistoryFilter{Server: name, Limit: n})
+	entries, err := l.api(t).History(t.Context(), client.HistoryFilter{Server: name, Kinds: deeds, Limit: n})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,11 +118,11 @@ func auditJobs(t *testing.T, l *lab) {
 	}
 	end := entry
 	end.Message, end.State = "a: start succeeded, job 2 (op, uid "+uid+")", "succeeded"
-	same(t, "the journal, by uid", []logged{entry, end}, l.journal(t, "UID="+uid))
-	same(t, "the journal, by job", []logged{entry, end}, l.journal(t, "SERVER=a", "JOB=2"))
+	same(t, "the journal, by uid", []logged{entry, end}, l.journal(t, "UID="+uid, "VERB=start"))
+	same(t, "the journal, by job", []logged{entry, end}, l.journal(t, "SERVER=a", "JOB=2", "VERB=start"))
 	contains(t, l.MustRun(t, "journalctl", "-u", "left4med", "-o", "cat"), entry.Message+"\n", "a: change (root, uid 0): map c1m1_hotel -> c2m1_highway\n")
 
-	out, err := l.as(t.Context(), op, "l4d2ctl", "history", "a", "-n", "5")
+	out, err := l.as(t.Context(), op, "l4d2ctl", "history", "a", "-n", "5", "--kind", "job,change,refusal")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +131,8 @@ func auditJobs(t *testing.T, l *lab) {
 		read = append(read, strings.Join(strings.Split(strings.TrimSpace(line), "\t")[2:], "|"))
 	}
 	same(t, "l4d2ctl history", []string{
-		"SERVER|BY|WHAT", "a|op|start asked for, job 2", "a|op|start succeeded, job 2",
-		"a|root|stop asked for, job 3", "a|root|stop succeeded, job 3", "a|root|change: map c1m1_hotel -> c2m1_highway",
+		"SERVER|KIND|BY|SEEN|WHAT", "a|job|op|-|start asked for, job 2", "a|job|op|-|start succeeded, job 2",
+		"a|job|root|-|stop asked for, job 3", "a|job|root|-|stop succeeded, job 3", "a|change|root|-|change: map c1m1_hotel -> c2m1_highway",
 	}, read)
 	if out, err := l.as(t.Context(), l.user(t, "someone"), "l4d2ctl", "history"); err == nil {
 		t.Errorf("a user without rights reads the history:\n%s", out)
