@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ func newDoctor(a *app) *cobra.Command {
 		Use:     "doctor",
 		GroupID: reading,
 		Short:   "say what is wrong on this host, and what to do",
-		Long: `Doctor asks left4med to examine the host and itself, and prints what was found and what cures it. When left4med cannot be reached, doctor looks for the reason by itself, as far as the user who runs it can see.
+		Long: `Doctor asks left4med to examine the host and itself, and prints what is wrong first, each with what was found, what was looked at and the command that cures it, and then what is fine. Commands are for root. When left4med cannot be reached, doctor looks for the reason by itself, as far as the user who runs it can see.
 
 It ends with 0 when all is well, with 1 when left4med answers and something is wrong, and with 5 when left4med cannot be reached.`,
 		Example:           `  l4d2ctl doctor`,
@@ -41,7 +42,7 @@ func (a *app) doctor(ctx context.Context, c *client.Client, _ []string) error {
 		d = diagnosis{Reachable: true, Health: h, Checks: h.Checks}
 	case errors.As(err, &refused): // it answers, though not as it should
 		d = diagnosis{Reachable: true, Checks: []client.Check{{
-			Name: "left4med", Found: "it answers, but not with its health: " + err.Error(), Cure: "journalctl -u left4med.service",
+			Name: "left4med", LookedAt: a.socketPath(), Found: "it answers, but not with its health: " + err.Error(), Cure: "journalctl -u left4med.service",
 		}}}
 	case errors.Is(err, client.ErrUnreachable), errors.Is(err, errTimedOut):
 		d = diagnosis{Checks: a.localChecks(err)}
@@ -68,20 +69,36 @@ func (a *app) doctor(ctx context.Context, c *client.Client, _ []string) error {
 
 func (a *app) printDiagnosis(d *diagnosis) error {
 	paint := a.paint(a.stdout)
+	w := bufio.NewWriter(a.stdout)
 	if d.Health != nil {
-		fmt.Fprintf(a.stdout, "left4med %s on %s, %d servers\n", client.Visible(d.Health.Version), client.Visible(d.Health.Host), d.Health.Servers)
+		fmt.Fprintf(w, "left4med %s on %s, %d servers\n\n", client.Visible(d.Health.Version), client.Visible(d.Health.Host), d.Health.Servers)
 	}
 	wrong := 0
 	for _, check := range d.Checks {
-		mark, look := "✓", green
-		if !check.OK {
-			mark, look = "✗", red
-			wrong++
+		if check.OK {
+			continue
 		}
-		fmt.Fprintf(a.stdout, "%s %s: %s\n", paint.text(look, mark), paint.text(bold, check.Name), client.Visible(check.Found))
-		if check.Cure != "" && !check.OK {
-			fmt.Fprintf(a.stdout, "    cure: %s\n", client.Visible(check.Cure))
+		wrong++
+		fmt.Fprintf(w, "%s %s: %s\n", paint.text(red, "✗"), paint.text(bold, check.Name), client.Visible(check.Found))
+		if check.LookedAt != "" {
+			fmt.Fprintf(w, "    looked at  %s\n", client.Visible(check.LookedAt))
 		}
+		if check.Cure != "" {
+			fmt.Fprintf(w, "    cure       %s\n", paint.text(bold, check.Cure))
+		}
+		w.WriteByte('\n')
+	}
+	for _, check := range d.Checks {
+		if check.OK {
+			fmt.Fprintf(w, "%s %s: %s", paint.text(green, "✓"), check.Name, client.Visible(check.Found))
+			if check.LookedAt != "" {
+				w.WriteString(" " + paint.text(dim, "("+check.LookedAt+")"))
+			}
+			w.WriteByte('\n')
+		}
+	}
+	if wrong < len(d.Checks) {
+		w.WriteByte('\n')
 	}
 	summary := "All is well."
 	if wrong == 1 {
@@ -89,6 +106,6 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 	} else if wrong > 1 {
 		summary = fmt.Sprintf("%d things are wrong.", wrong)
 	}
-	_, err := fmt.Fprintln(a.stdout, summary)
-	return err
+	fmt.Fprintln(w, summary)
+	return w.Flush()
 }

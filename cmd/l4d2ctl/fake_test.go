@@ -86,7 +86,7 @@ func healthy() client.Health {
 		Systemd: client.SystemdHealth{Connected: true, Version: "252"},
 		Resync:  client.ResyncHealth{Enabled: true, IntervalSeconds: 30, LastMillis: 1.25},
 		Jobs:    client.JobsHealth{Enabled: true}, Database: client.DBHealth{OK: true, Path: "/var/lib/left4med/state.db"},
-		Checks: []client.Check{{Name: "template", OK: true, Found: "the package's own"}},
+		Checks: []client.Check{{Name: "template", OK: true, LookedAt: "the unit path", Found: "the package's own"}},
 	}
 }
 

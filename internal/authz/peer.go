@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/left4med/left4med/internal/server"
 )
 
 // Peer is who asks: the process at the other end of a unix socket, as it was
@@ -30,16 +32,9 @@ type Peer struct {
 // NoGID is no group (chown(2)).
 const NoGID = ^uint32(0)
 
-// The range of uids that systemd gives to units with DynamicUser=yes, both
-// ends included (systemd's docs/UIDS-GIDS.md).
-const (
-	dynamicLow  = 61184
-	dynamicHigh = 65519
-)
-
 // Game says whether the peer's uid is one that a game has, or could have: its
 // requests are refused whatever polkit says.
-func (p Peer) Game() bool { return p.UID >= dynamicLow && p.UID <= dynamicHigh }
+func (p Peer) Game() bool { return server.IsGameUID(p.UID) }
 
 // PeerOf asks the kernel who connected.
 func PeerOf(conn net.Conn) (Peer, error) {

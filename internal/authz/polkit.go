@@ -195,12 +195,24 @@ func explain(err error) error {
 	}
 	switch name := strings.TrimPrefix(refused.Name, "org.freedesktop.DBus.Error."); name {
 	case "ServiceUnknown", "NameHasNoOwner":
-		return errors.New("polkit is not installed")
+		return errNoPolkit
 	case "NoReply", "Disconnected":
 		return errors.New("polkit ended before it answered")
 	default:
 		return fmt.Errorf("polkit cannot be asked: %s (%s)", refused.Error(), name)
 	}
+}
+
+var errNoPolkit = errors.New("polkit is not installed")
+
+// polkitAsked is what Check looks at.
+const polkitAsked = "whether polkit answers on the system bus"
+
+func polkitCure(err error) string {
+	if errors.Is(err, errNoPolkit) {
+		return "apt-get install polkitd"
+	}
+	return "systemctl restart polkit.service"
 }
 
 // checkPatience is how long Check waits: everybody may ask for the daemon's
@@ -213,12 +225,12 @@ func (p *Polkit) Check(context.Context) server.Check {
 	_, err, _ := p.pings.Do("", func() (any, error) { return nil, p.ping() })
 	if err != nil {
 		return server.Check{
-			Name:  "polkit",
+			Name: "polkit", LookedAt: polkitAsked,
 			Found: fmt.Sprintf("nobody but root may do anything: %v", err),
-			Cure:  "`systemctl status polkit` tells more; `apt-get install polkitd` when it is not there",
+			Cure:  polkitCure(err),
 		}
 	}
-	return server.Check{Name: "polkit", OK: true, Found: "polkit answers, so not root alone may act"}
+	return server.Check{Name: "polkit", OK: true, LookedAt: polkitAsked, Found: "polkit answers, so not root alone may act"}
 }
 
 func (p *Polkit) ping() error {

@@ -156,7 +156,7 @@ func TestPolkitFails(t *testing.T) {
 	if _, err := polkit.Ask(t.Context(), request); err == nil || err.Error() != "polkit is not installed" {
 		t.Errorf("without polkit: %v", err)
 	}
-	if c := polkit.Check(t.Context()); c.OK || !strings.Contains(c.Found, "polkit is not installed") {
+	if c := polkit.Check(t.Context()); c.OK || !strings.Contains(c.Found, "polkit is not installed") || c.Cure != "apt-get install polkitd" {
 		t.Errorf("the check without polkit: %+v", c)
 	}
 	fake := newFakePolkit(t, b.Address)

@@ -139,10 +139,10 @@ func (b *Bus) setHealth(err error) {
 func (b *Bus) Check() server.Check {
 	b.health.Lock()
 	defer b.health.Unlock()
-	c := server.Check{Name: "bus", OK: b.health.err == nil, Found: "serving " + busName + " on the system bus"}
+	c := server.Check{Name: "bus", OK: b.health.err == nil, LookedAt: "the connection to the system bus", Found: "serving " + busName + " on the system bus"}
 	if !c.OK {
-		c.Found = fmt.Sprintf("not on the system bus: %v", b.health.err)
-		c.Cure = "`systemctl status dbus`; the HTTP API and the servers do not need it, but polkit does"
+		c.Found = fmt.Sprintf("not on the system bus: %v; the HTTP API and the servers do not need it, but polkit does", b.health.err)
+		c.Cure = "systemctl start dbus.service"
 	}
 	return c
 }

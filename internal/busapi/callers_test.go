@@ -25,7 +25,7 @@ func TestBusDies(t *testing.T) {
 	b.put("a", nil)
 	f := newFixture(t, b)
 	for round := range 3 {
-		same(t, "check", server.Check{Name: "bus", OK: true, Found: "serving org.left4me.left4med1 on the system bus"}, f.check(true))
+		same(t, "check", server.Check{Name: "bus", OK: true, LookedAt: "the connection to the system bus", Found: "serving org.left4me.left4med1 on the system bus"}, f.check(true))
 		f.bus.Kill()
 		if c := f.check(false); !strings.HasPrefix(c.Found, "not on the system bus: ") || c.Cure == "" {
 			t.Errorf("%+v", c)

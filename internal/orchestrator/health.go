@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -36,8 +35,9 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 	o.mu.RLock()
 	host, link := o.host, o.link
 	h.Servers, h.Jobs = len(o.order), JobsHealth{Enabled: o.Settings.JobsEnabled, Active: len(o.runs)}
-	drifting, orphans := o.drifting(), o.orphanUnits()
+	orphans := o.orphanUnits()
 	o.mu.RUnlock()
+	servers := o.List().Servers
 	h.Systemd = SystemdHealth{Connected: link.connected, Since: link.since.UTC(), Version: link.version, Reconnects: link.reconnects, Error: link.err}
 
 	h.Checks = []Check{
@@ -56,7 +56,9 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 		}
 	}
 	// What follows concerns the servers, not the daemon.
-	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot), checkDrift(drifting), checkOrphans(orphans))
+	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot),
+		checkDrift(servers, host), checkStale(servers), checkHealing(servers), checkRules(servers, "/proc", checkShadows(host)),
+		checkOrphans(orphans), checkSudoers("/etc/sudoers", "/etc/sudoers.d"))
 	for _, check := range o.Checks {
 		h.Checks = append(h.Checks, check(ctx))
 	}
@@ -73,109 +75,105 @@ func (o *Orchestrator) databaseHealth(ctx context.Context) DBHealth {
 	return h
 }
 
-// drifting lists the servers whose truth is not their intent. The caller holds
-// o.mu.
-func (o *Orchestrator) drifting() []string {
-	var names []string
-	for _, r := range o.order {
-		if r.drift != server.DriftNone {
-			names = append(names, fmt.Sprintf("%s (%s)", r.row.Name, r.drift))
-		}
-	}
-	return names
-}
-
 func checkPID1() Check {
-	c := Check{Name: "init", OK: true, Found: "systemd is process 1"}
+	c := Check{Name: "init", OK: true, LookedAt: "process 1", Found: "systemd is process 1"}
 	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
-		c.OK, c.Found = false, "process 1 is not systemd"
-		c.Cure = "boot the host with systemd; left4med cannot work without it"
+		c.OK, c.Found = false, "process 1 is not systemd, without which left4med cannot work: boot the host with it"
 	}
 	return c
 }
 
 func checkSystemd(s SystemdHealth) Check {
-	c := Check{Name: "systemd", OK: s.Connected, Found: "connected to systemd " + s.Version}
+	c := Check{Name: "systemd", OK: s.Connected, LookedAt: "the link to systemd", Found: "connected to systemd " + s.Version}
 	if !s.Connected {
-		c.Found = fmt.Sprintf("no connection to systemd since %s: %s", s.Since.Format(time.RFC3339), s.Error)
-		c.Cure = "left4med keeps trying; if it stays so, `systemctl restart left4med` and look at `journalctl -u left4med`"
+		c.Found = fmt.Sprintf("no connection to systemd since %s, left4med keeps trying: %s", s.Since.Format(time.RFC3339), s.Error)
+		c.Cure = restartDaemon
 	}
 	return c
 }
 
 func checkTemplate(h hostFacts) Check {
-	c := Check{Name: "template", OK: true, Found: h.template}
+	c := Check{Name: "template", OK: true, LookedAt: server.Template + " where systemd looks for units", Found: h.template}
 	switch {
 	case h.links.TemplateMasked:
 		c.OK, c.Found = false, server.Template+" is masked: no server can be started"
-		c.Cure = "systemctl unmask " + server.Template
+		c.Cure = unmaskTemplate
 	case h.template == "":
 		c.OK, c.Found = false, "systemd has no unit template "+server.Template+": no server can be started"
-		c.Cure = "apt-get install --reinstall left4med"
+		c.Cure = reinstall
 	}
 	return c
 }
+
+// Cures of more than one thing. A restart of the daemon mends what is stuck in
+// it, and no game notices.
+const (
+	restartDaemon  = "systemctl restart left4med.service"
+	unmaskTemplate = "systemctl unmask " + server.Template
+	reinstall      = "apt-get install --reinstall left4med"
+)
 
 // packagedTemplates is where the package puts the template; /lib and /usr/lib
 // are the same directory on a merged Debian.
 var packagedTemplates = []string{"/usr/lib/systemd/system/" + server.Template, "/lib/systemd/system/" + server.Template}
 
 func checkShadows(h hostFacts) Check {
-	c := Check{Name: "template-shadowed", OK: true, Found: "nothing hides the packaged template"}
+	c := Check{Name: "template-shadowed", OK: true, LookedAt: "all files of the name " + server.Template, Found: "nothing hides the packaged template"}
 	if h.template == "" || h.template == packagedTemplates[0] || h.template == packagedTemplates[1] {
 		return c
 	}
 	for _, s := range h.shadowed {
 		if s == packagedTemplates[0] || s == packagedTemplates[1] {
-			c.OK, c.Found = false, h.template+" hides the packaged template, so servers run by its rules"
-			c.Cure = "if it is a leftover of an older system: rm " + h.template + " && systemctl daemon-reload"
+			c.OK, c.Found = false, h.template+" hides the packaged template, so servers run by its rules; "+
+				"once it is removed, a server changes over to the packaged ones when it is next stopped and started, and runs on until then"
+			c.Cure = "rm " + h.template + " && systemctl daemon-reload"
 		}
 	}
 	return c
 }
 
 func checkDatabase(d DBHealth) Check {
-	c := Check{Name: "database", OK: d.OK, Found: fmt.Sprintf("%s, schema %d", d.Path, d.Schema)}
+	c := Check{Name: "database", OK: d.OK, LookedAt: d.Path, Found: fmt.Sprintf("it can be used; schema %d", d.Schema)}
 	if !d.OK {
-		c.Found = fmt.Sprintf("%s cannot be used: %s", d.Path, d.Error)
-		c.Cure = "look at `df -h /var/lib/left4med` and `journalctl -u left4med`"
+		c.Found = "it cannot be used: " + d.Error
+		c.Cure = "df -h " + filepath.Dir(d.Path)
 	}
 	return c
 }
 
 func checkResync(r ResyncHealth) Check {
-	c := Check{Name: "resync", OK: true}
+	c := Check{Name: "resync", OK: true, LookedAt: "the last comparison of all servers with systemd"}
 	switch {
 	case !r.Enabled:
 		c.Found = "switched off in the settings: changes are seen through signals alone"
 	case r.LastAt.IsZero():
-		c.OK, c.Found, c.Cure = false, "the servers were never checked against systemd", "journalctl -u left4med"
+		c.OK, c.Found, c.Cure = false, "the servers were never checked against systemd", restartDaemon
 	default:
 		age := time.Since(r.LastAt).Round(time.Second)
 		c.Found = fmt.Sprintf("all servers were checked against systemd %s ago in %.1f ms", age, r.LastMillis)
 		if c.OK = age.Seconds() <= 2*r.IntervalSeconds+1; !c.OK {
-			c.Cure = "`journalctl -u left4med` tells what holds it up"
+			c.Found += ", which is too long ago"
+			c.Cure = restartDaemon
 		}
 	}
 	if r.Error != "" {
-		c.OK, c.Found, c.Cure = false, "the last resync failed: "+r.Error, "left4med keeps trying; `journalctl -u left4med` tells more"
+		c.OK, c.Found, c.Cure = false, "the last resync failed, left4med keeps trying: "+r.Error, "journalctl -u left4med.service"
 	}
 	return c
 }
 
 func checkJobs(j JobsHealth) Check {
-	c := Check{Name: "jobs", OK: true, Found: fmt.Sprintf("accepted; %d under way", j.Active)}
+	c := Check{Name: "jobs", OK: true, LookedAt: "the setting [jobs], and what is under way", Found: fmt.Sprintf("accepted; %d under way", j.Active)}
 	if !j.Enabled {
-		c.Found = "switched off in the settings: nothing can be started, stopped or changed"
-		c.Cure = "set [jobs] enabled = true in /etc/left4me/left4med.toml and `systemctl restart left4med`"
+		c.Found = "switched off in the settings, [jobs] enabled = false in /etc/left4me/left4med.toml: nothing can be started, stopped or changed, nothing is healed"
 	}
 	return c
 }
 
 func (o *Orchestrator) checkGame() Check {
-	c := Check{Name: "game", OK: true, Found: "the dedicated server is installed"}
+	c := Check{Name: "game", OK: true, LookedAt: filepath.Join(o.Files.Root(), "installation"), Found: "the dedicated server is installed"}
 	if err := o.Files.Installed(); err != nil {
-		c.OK, c.Found, c.Cure = false, err.Error(), "put the dedicated server (Steam app 222860) into /var/lib/left4me/installation"
+		c.OK, c.Found = false, err.Error()
 	}
 	return c
 }
@@ -185,23 +183,10 @@ func (o *Orchestrator) checkGame() Check {
 const gameRoot = "/run/left4me/root"
 
 func checkGameRoot(root string) Check {
-	c := Check{Name: "game-root", OK: true, Found: "what games see of the host stands on " + root}
+	c := Check{Name: "game-root", OK: true, LookedAt: root, Found: "what games see of the host stands on it"}
 	if _, err := os.Stat(filepath.Join(root, "usr")); err != nil {
 		c.OK, c.Found = false, fmt.Sprintf("no server can be started: %v", err)
 		c.Cure = "systemd-tmpfiles --create left4me.conf"
-	}
-	return c
-}
-
-func checkDrift(drifting []string) Check {
-	c := Check{Name: "drift", OK: true, Found: "every server is as it should be"}
-	if n := len(drifting); n > 0 {
-		c.OK = false
-		c.Found = fmt.Sprintf("%d not as they should be: %s", n, strings.Join(drifting[:min(n, 10)], ", "))
-		if n > 10 {
-			c.Found += " …"
-		}
-		c.Cure = "`l4d2ctl show NAME` says for each what it means and what cures it"
 	}
 	return c
 }

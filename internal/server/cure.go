@@ -15,14 +15,15 @@ func (d Drift) Cure(names ...Name) string {
 	case DriftMissing:
 		return "l4d2ctl initialize " + string(names[0])
 	case DriftDown, DriftNotEnabled:
-		return "l4d2ctl start " + joined(names)
+		return "l4d2ctl start " + Names(names)
 	case DriftFlapping:
 		return "l4d2ctl logs " + string(names[0])
 	}
 	return ""
 }
 
-func joined(names []Name) string {
+// Names are names as they stand in a command.
+func Names(names []Name) string {
 	words := make([]string, len(names))
 	for i, n := range names {
 		words[i] = string(n)

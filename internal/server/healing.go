@@ -24,13 +24,23 @@ func (h Healing) Words(when string) string {
 
 // In is how long it is until a time, in the words that Words wants.
 func In(d time.Duration) string {
-	switch {
-	case d < time.Second:
+	if d < time.Second {
 		return "now"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("in %d s", int(d.Round(time.Second).Seconds()))
 	}
-	return fmt.Sprintf("in %d min", int(d.Round(time.Minute).Minutes()))
+	return "in " + Span(d)
+}
+
+// Span is a length of time for people: "40 s".
+func Span(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
 // HealPolicy is how healing goes about it.

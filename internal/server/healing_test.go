@@ -57,10 +57,10 @@ func TestWantsHealing(t *testing.T) {
 func TestHealingInWords(t *testing.T) {
 	t.Parallel()
 	var got []string
-	for _, d := range []time.Duration{-time.Minute, 400 * time.Millisecond, 39600 * time.Millisecond, 119 * time.Second, 9*time.Minute + 40*time.Second} {
+	for _, d := range []time.Duration{-time.Minute, 400 * time.Millisecond, 39600 * time.Millisecond, 119 * time.Second, 9*time.Minute + 40*time.Second, 5 * time.Hour, 75 * time.Hour} {
 		got = append(got, In(d))
 	}
-	if diff := cmp.Diff([]string{"now", "now", "in 40 s", "in 119 s", "in 10 min"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"now", "now", "in 40 s", "in 119 s", "in 10 min", "in 5 h", "in 3 days"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	got = []string{(Healing{Attempt: 3, Limit: 5}).Words("in 40 s"), (Healing{Attempt: 5, Limit: 5, GaveUp: true}).Words("")}

@@ -50,8 +50,9 @@ type DBHealth struct {
 
 // Check is one thing that was looked at on this host.
 type Check struct {
-	Name  string `json:"name"`
-	OK    bool   `json:"ok"`
-	Found string `json:"found"`
-	Cure  string `json:"cure,omitempty" doc:"The command or step that mends it."`
+	Name     string `json:"name"`
+	OK       bool   `json:"ok"`
+	LookedAt string `json:"looked_at" doc:"What was examined."`
+	Found    string `json:"found"`
+	Cure     string `json:"cure,omitempty" doc:"The one command that mends it or, where none can, that shows more. Left out when all is well, and where a person must do something else, which found says."`
 }
