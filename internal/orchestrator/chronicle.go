@@ -184,6 +184,9 @@ func (o *Orchestrator) chronicleOf(r *record, by server.Observer) {
 		Heals: slices.Clone(r.healing.attempts), NextHeal: r.healing.next, GaveUp: r.healing.gaveUp,
 	}
 	was := r.row.Seen
+	if was != nil && was.State == now.State && now.Invocation == "" {
+		now.Invocation = was.Invocation // the list does not tell it; what reads the rest does
+	}
 	if was != nil && was.Equal(now) {
 		return
 	}
@@ -220,7 +223,7 @@ func (o *Orchestrator) differences(r *record, was, now store.Seen, by server.Obs
 		add(server.HistoryDesired, what, string(was.Desired), string(now.Desired), "")
 	}
 	// A run that nobody saw begin: the unit ended and came back between two looks.
-	unseen := was.State == now.State && now.State == server.StateRunning && was.Invocation != now.Invocation
+	unseen := was.State == now.State && now.State == server.StateRunning && was.Invocation != "" && was.Invocation != now.Invocation
 	if was.State != now.State || unseen {
 		add(server.HistoryState, "state", string(was.State), string(now.State), stateDetail(r, unseen))
 	}

@@ -99,6 +99,46 @@ func TestRecordGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
+// The list, which the first look begins with, does not tell which run of a unit
+// it is.
+func TestARunThatGoesOnIsNoNewRun(t *testing.T) {
+	t.Parallel()
+	listed := server.Unit{Load: "loaded", Active: "active", Sub: "running"}
+	whole := listed
+	whole.Result, whole.InvocationID, whole.MainPID = "success", "2", 8
+	for name, c := range map[string]struct {
+		state      server.State // that was last seen
+		invocation string
+		want       []string
+	}{
+		"the same run":          {server.StateRunning, "2", nil},
+		"another run":           {server.StateRunning, "1", []string{"running -> running: a new run that was not seen to begin: pid 8"}},
+		"a run after a failure": {server.StateFailed, "1", []string{"failed -> running: "}},
+		"a run nobody knows":    {server.StateRunning, "", nil},
+	} {
+		o, _, _ := observed(t)
+		r := newRecord(store.ServerRow{
+			ID: 2, Name: "b", Phase: server.PhaseReady, Desired: server.DesiredRunning, Config: server.DefaultConfig("b"),
+			Seen: &store.Seen{State: c.state, Drift: server.DriftNone, Desired: server.DesiredRunning, Invocation: c.invocation},
+		})
+		o.mu.Lock()
+		o.insert(r)
+		o.apply(r, listed, time.Now(), server.ByResync)
+		o.apply(r, whole, time.Now(), server.ByResync)
+		o.mu.Unlock()
+		var got []string
+		for _, e := range onRecord(t, o) {
+			got = append(got, e.Words()+": "+e.Detail)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if got := r.row.Seen.Invocation; got != "2" {
+			t.Errorf("%s: last seen is the run %q", name, got)
+		}
+	}
+}
+
 // What a job brings about carries the job and, for the link, who asked.
 func TestRecordNamesTheJob(t *testing.T) {
 	t.Parallel()
