@@ -71,7 +71,8 @@ func (o *Orchestrator) markStale(before time.Time) {
 func (o *Orchestrator) countRestarts(r *record, u server.Unit, at time.Time) {
 	keep := o.Settings.FlapRestarts + 1
 	switch {
-	case r.observedAt.IsZero(): // when they were is not known
+	case r.observedAt.IsZero(), r.unit.InvocationID == "" && u.InvocationID != "":
+		// When they were is not known; the list, which is looked at first, tells of none.
 	case u.Restarts < r.unit.Restarts:
 		r.restarted = nil
 	default:

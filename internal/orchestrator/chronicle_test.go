@@ -139,6 +139,31 @@ func TestARunThatGoesOnIsNoNewRun(t *testing.T) {
 	}
 }
 
+// Restarts of long ago, of which the second look of a new daemon tells, are not
+// of now.
+func TestOldRestartsAreNoFlapping(t *testing.T) {
+	t.Parallel()
+	o, _, _ := observed(t)
+	r := newRecord(store.ServerRow{ID: 2, Name: "b", Phase: server.PhaseReady, Desired: server.DesiredRunning, Config: server.DefaultConfig("b")})
+	u := server.Unit{Load: "loaded", Active: "active", Sub: "running"}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.insert(r)
+	o.apply(r, u, time.Now(), server.ByResync)
+	u.InvocationID, u.Restarts = "1", uint32(o.Settings.FlapRestarts)+1
+	o.apply(r, u, time.Now(), server.ByResync)
+	if r.entry.Drift != server.DriftNone {
+		t.Errorf("drift is %s", r.entry.Drift)
+	}
+	for range o.Settings.FlapRestarts + 1 {
+		u.Restarts++
+		o.apply(r, u, time.Now(), server.BySignal)
+	}
+	if r.entry.Drift != server.DriftFlapping {
+		t.Errorf("after as many now, drift is %s", r.entry.Drift)
+	}
+}
+
 // What a job brings about carries the job and, for the link, who asked.
 func TestRecordNamesTheJob(t *testing.T) {
 	t.Parallel()
