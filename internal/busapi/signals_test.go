@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -99,7 +100,13 @@ func TestSignals(t *testing.T) {
 	b.put("a", nil) // nothing of it
 	b.put("a", func(s *server.Server) { s.State, s.MainPID = server.StateRunning, 7 })
 	b.quietly("a", func(s *server.Server) { s.ObservedAt = past })
-	b.put("a", func(s *server.Server) { s.Drift, s.Job = server.DriftNotEnabled, &server.Job{ID: 1} })
+	b.put("a", func(s *server.Server) {
+		s.Drift, s.DriftSince, s.Job = server.DriftNotEnabled, past, &server.Job{ID: 1}
+	})
+	b.put("a", func(s *server.Server) { s.Stale = true })
+	b.put("a", func(s *server.Server) { s.Stale = false })
+	b.put("a", func(s *server.Server) { s.Healing = &server.Healing{Attempt: 1, Limit: 5} }) // is not on the bus
+	b.put("a", func(s *server.Server) { s.Drift, s.DriftSince = server.DriftNone, time.Time{} })
 	b.del("b")
 	b.put("b", nil)
 	b.linked(false)
@@ -132,7 +139,7 @@ func TestSignals(t *testing.T) {
 	}
 	c.mu.Unlock()
 	same(t, "what was told of a", []string{
-		"[MainPID State]", "[Drift]",
+		"[MainPID State]", "[Drift DriftSince]", "[Stale]", "[Stale]", "[Drift DriftSince]",
 		"JobNew/org/left4me/left4med1[1 a start]", "JobRemoved/org/left4me/left4med1[1 a start succeeded]",
 	}, names)
 	same(t, "InterfacesAdded", 3, counts[standard+"ObjectManager.InterfacesAdded"])

@@ -23,7 +23,7 @@ var driftOrder = [...]server.Drift{
 }
 
 func checkDrift(servers []*Entry, h hostFacts) Check {
-	c := Check{Name: "drift", OK: true, LookedAt: "intent and state of " + counted(len(servers)), Found: "every server is as it should be"}
+	c := Check{Name: "drift", OK: true, LookedAt: "intent and state of " + counted(len(servers)), Found: "every server is as intended"}
 	var names []server.Name
 	var list []string
 	var first server.Drift
@@ -44,7 +44,7 @@ func checkDrift(servers []*Entry, h hostFacts) Check {
 	if len(list) == 0 {
 		return c
 	}
-	c.OK, c.Found = false, fmt.Sprintf("%d not as they should be: %s", len(list), someOf(list))
+	c.OK, c.Found = false, counted(len(list))+" not as intended: "+someOf(list)
 	switch {
 	case first == server.DriftMasked && h.links.TemplateMasked:
 		c.Cure = unmaskTemplate
@@ -76,7 +76,7 @@ func checkStale(servers []*Entry) Check {
 }
 
 func checkHealing(servers []*Entry) Check {
-	c := Check{Name: "healing", OK: true, LookedAt: "what is started again by itself", Found: "nothing needs it"}
+	c := Check{Name: "healing", OK: true, LookedAt: "which servers are started again by themselves", Found: "no server needs it"}
 	var gaveUp []server.Name
 	var over, on []string
 	for _, s := range servers {
@@ -84,7 +84,7 @@ func checkHealing(servers []*Entry) Check {
 		case h == nil:
 		case h.GaveUp:
 			gaveUp = append(gaveUp, s.Name)
-			over = append(over, fmt.Sprintf("%s (after %d starts)", s.Name, h.Attempt))
+			over = append(over, fmt.Sprintf("%s (after %s)", s.Name, server.Starts(h.Attempt)))
 		default:
 			on = append(on, fmt.Sprintf("%s (attempt %d of %d %s)", s.Name, h.Attempt, h.Limit, server.In(time.Until(h.NextAt))))
 		}

@@ -46,11 +46,11 @@ func TestCheckOfDrift(t *testing.T) {
 		here := hostFacts{template: packagedTemplates[0]}
 		bad := Check{Name: "drift", LookedAt: "intent and state of 5 servers"}
 
-		bad.Found = "4 not as they should be: s04 (down for 3 h), s05 (down for 60 s), s03 (flapping for 60 min), s01 (not-enabled for 1 s)"
+		bad.Found = "4 servers not as intended: s04 (down for 3 h), s05 (down for 60 s), s03 (flapping for 60 min), s01 (not-enabled for 1 s)"
 		bad.Cure = "l4d2ctl start s04 s05"
 		checked(t, bad, checkDrift(all, here))
 		all[1].Drift, all[1].DriftSince = server.DriftMissing, time.Now().Add(-72*time.Hour)
-		bad.Found = "5 not as they should be: s02 (missing for 3 days)" + ", " + strings.TrimPrefix(bad.Found, "4 not as they should be: ")
+		bad.Found = "5 servers not as intended: s02 (missing for 3 days)" + ", " + strings.TrimPrefix(bad.Found, "4 servers not as intended: ")
 		bad.Cure = "l4d2ctl initialize s02"
 		checked(t, bad, checkDrift(all, here))
 		bad.Cure = "apt-get install --reinstall left4med"
@@ -58,7 +58,7 @@ func TestCheckOfDrift(t *testing.T) {
 		for _, e := range all {
 			e.Drift, e.DriftSince = server.DriftMasked, time.Now()
 		}
-		bad.Found = "5 not as they should be: s01 (masked for 0 s), s02 (masked for 0 s), s03 (masked for 0 s), s04 (masked for 0 s), s05 (masked for 0 s)"
+		bad.Found = "5 servers not as intended: s01 (masked for 0 s), s02 (masked for 0 s), s03 (masked for 0 s), s04 (masked for 0 s), s05 (masked for 0 s)"
 		bad.Cure = "systemctl unmask left4me-server@s01.service left4me-server@s02.service left4me-server@s03.service left4me-server@s04.service left4me-server@s05.service"
 		checked(t, bad, checkDrift(all, here))
 		bad.Cure = "systemctl unmask left4me-server@.service"
@@ -72,7 +72,7 @@ func TestCheckOfDrift(t *testing.T) {
 		if !strings.HasSuffix(got.Found, ", s10 (down for 60 s) and 2 more") || got.Cure != "l4d2ctl start s01 s02 s03 s04 s05 s06 s07 s08 s09 s10" {
 			t.Errorf("of many: %+v", got)
 		}
-		checked(t, Check{Name: "drift", OK: true, LookedAt: "intent and state of 1 server", Found: "every server is as it should be"}, checkDrift(entries(fine), here))
+		checked(t, Check{Name: "drift", OK: true, LookedAt: "intent and state of 1 server", Found: "every server is as intended"}, checkDrift(entries(fine), here))
 	})
 }
 
@@ -94,10 +94,10 @@ func TestCheckOfHealing(t *testing.T) {
 		all := entries(fine, func(s *server.Server) {
 			s.Healing = &server.Healing{Attempt: 2, Limit: 5, NextAt: time.Now().Add(40 * time.Second)}
 		}, func(s *server.Server) { s.Healing = &server.Healing{Attempt: 5, Limit: 5, GaveUp: true} })
-		const at = "what is started again by itself"
+		const at = "which servers are started again by themselves"
 		checked(t, Check{Name: "healing", LookedAt: at, Found: "gave up: s03 (after 5 starts)", Cure: "l4d2ctl start s03"}, checkHealing(all))
 		checked(t, Check{Name: "healing", OK: true, LookedAt: at, Found: "starting again: s02 (attempt 2 of 5 in 40 s)"}, checkHealing(all[:2]))
-		checked(t, Check{Name: "healing", OK: true, LookedAt: at, Found: "nothing needs it"}, checkHealing(all[:1]))
+		checked(t, Check{Name: "healing", OK: true, LookedAt: at, Found: "no server needs it"}, checkHealing(all[:1]))
 	})
 }
 

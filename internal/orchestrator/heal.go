@@ -165,7 +165,7 @@ func (r *run) heals() bool { return r.row.RequestedBy.Via == server.ViaHeal }
 // healingDetail says what comes next.
 func healingDetail(h *server.Healing, now time.Time) string {
 	if h.GaveUp {
-		return fmt.Sprintf("after %d starts", h.Limit)
+		return "after " + server.Starts(h.Limit)
 	}
 	return fmt.Sprintf("attempt %d of %d, in %d s", h.Attempt, h.Limit, int(h.NextAt.Sub(now).Round(time.Second).Seconds()))
 }

@@ -76,7 +76,7 @@ func (o *Orchestrator) databaseHealth(ctx context.Context) DBHealth {
 }
 
 func checkPID1() Check {
-	c := Check{Name: "init", OK: true, LookedAt: "process 1", Found: "systemd is process 1"}
+	c := Check{Name: "init", OK: true, LookedAt: "/run/systemd/system", Found: "systemd is process 1"}
 	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
 		c.OK, c.Found = false, "process 1 is not systemd, without which left4med cannot work: boot the host with it"
 	}

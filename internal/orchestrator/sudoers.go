@@ -78,7 +78,7 @@ func sudoersCure(path, main string, all bool) string {
 	return "visudo -f '" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-var plainPath = regexp.MustCompile(`^[A-Za-z0-9/_-]+$`)
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9/._-]+$`)
 
 func readSudoers(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)

@@ -13,7 +13,7 @@ const oldRule = "left4me ALL=(root) NOPASSWD: /usr/local/libexec/left4me/left4me
 func TestCheckOfSudoers(t *testing.T) {
 	t.Parallel()
 	const (
-		door = "%/d/x lets the user left4me run programs as root without a password, for which nothing here has a use"
+		door = "%/s.d/x lets the user left4me run programs as root without a password, for which nothing here has a use"
 		none = "no rule lets the old system's user left4me act as root"
 	)
 	for name, c := range map[string]struct {
@@ -21,21 +21,21 @@ func TestCheckOfSudoers(t *testing.T) {
 		found, cure string
 	}{
 		"none":           {"Defaults env_reset\nroot ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n", "", none, ""},
-		"the old file":   {"", "# of the old system\n" + oldRule, door, "rm %/d/x"},
-		"and others'":    {"", oldRule + "kim ALL=(ALL) ALL\n", door, "visudo -f '%/d/x'"},
+		"the old file":   {"", "# of the old system\n" + oldRule, door, "rm %/s.d/x"},
+		"and others'":    {"", oldRule + "kim ALL=(ALL) ALL\n", door, "visudo -f '%/s.d/x'"},
 		"the main file":  {oldRule, "", "%/s lets the user left4me run programs as root without a password, for which nothing here has a use", "visudo"},
-		"over two lines": {"", "kim, left4me \\\n  ALL = NOPASSWD: \\\n ALL\n", door, "rm %/d/x"},
-		"with a password": {"", "%left4me ALL=(ALL) ALL\n" + oldRule, "%/d/x lets the user left4me run programs as root, for which nothing here has a use",
-			"rm %/d/x"},
+		"over two lines": {"", "kim, left4me \\\n  ALL = NOPASSWD: \\\n ALL\n", door, "rm %/s.d/x"},
+		"with a password": {"", "%left4me ALL=(ALL) ALL\n" + oldRule, "%/s.d/x lets the user left4me run programs as root, for which nothing here has a use",
+			"rm %/s.d/x"},
 		"programs for others": {"", "www-data ALL=NOPASSWD: /bin/true, /usr/local/libexec/left4me/left4me-overlay\n",
-			"%/d/x lets somebody run the old system's programs as root without a password, for which nothing here has a use", "rm %/d/x"},
+			"%/s.d/x lets somebody run the old system's programs as root without a password, for which nothing here has a use", "rm %/s.d/x"},
 		"taken out":          {"", "#" + oldRule, none, ""},
 		"others of the name": {"", "left4med-web ALL=(root) NOPASSWD: /bin/true\nkim ALL=(left4me) NOPASSWD: ALL\nDefaults:left4me !requiretty\n", none, ""},
 		"ours":               {"", "kim ALL=(root) NOPASSWD: /usr/bin/systemctl restart left4med.service\n", none, ""},
-		"too large":          {"", oldRule + strings.Repeat("#\n", maxSudoersSize), none + "; not looked at: %/d/x, which is larger than 64 KiB", ""},
+		"too large":          {"", oldRule + strings.Repeat("#\n", maxSudoersSize), none + "; not looked at: %/s.d/x, which is larger than 64 KiB", ""},
 	} {
 		dir := t.TempDir()
-		main, parts := filepath.Join(dir, "s"), filepath.Join(dir, "d")
+		main, parts := filepath.Join(dir, "s"), filepath.Join(dir, "s.d")
 		if err := os.Mkdir(parts, 0o750); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func here(text, dir string) string { return strings.ReplaceAll(text, "%", dir) }
 func TestSudoersAreReadWithCare(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	main, parts := filepath.Join(dir, "s"), filepath.Join(dir, "d")
+	main, parts := filepath.Join(dir, "s"), filepath.Join(dir, "s.d")
 	want := Check{Name: "sudoers", OK: true, LookedAt: main + " and " + parts, Found: "no rule lets the old system's user left4me act as root"}
 	checked(t, want, checkSudoers(main, parts))
 	if err := os.Mkdir(parts, 0o750); err != nil {

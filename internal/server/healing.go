@@ -17,9 +17,17 @@ type Healing struct {
 // Words says what is going to be done, when being a time of the kind "in 40 s".
 func (h Healing) Words(when string) string {
 	if h.GaveUp {
-		return fmt.Sprintf("gave up after %d starts", h.Attempt)
+		return "gave up after " + Starts(h.Attempt)
 	}
 	return fmt.Sprintf("starting again %s, attempt %d of %d", when, h.Attempt, h.Limit)
+}
+
+// Starts counts starts in words.
+func Starts(n int) string {
+	if n == 1 {
+		return "1 start"
+	}
+	return fmt.Sprintf("%d starts", n)
 }
 
 // In is how long it is until a time, in the words that Words wants.
