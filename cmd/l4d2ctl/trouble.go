@@ -44,7 +44,12 @@ type moments struct{ since, past, future func(time.Time) string }
 // forPeople names times by how far away they are.
 func (a *app) forPeople() moments {
 	return moments{
-		since:  func(t time.Time) string { return "for " + short(max(a.now().Sub(t), 0)) },
+		since: func(t time.Time) string {
+			if d := a.now().Sub(t); d >= time.Second {
+				return "for " + short(d)
+			}
+			return "just now"
+		},
 		past:   a.ago,
 		future: func(t time.Time) string { return client.In(t.Sub(a.now())) },
 	}

@@ -137,7 +137,7 @@ var (
 			{name: "DriftSince", sig: "t", change: tells, of: func(s *server.Server) any { return micros(s.DriftSince) },
 				doc: "Since when, in µs since 1970; 0 when there is none."},
 			{name: "Stale", sig: "b", change: tells, of: func(s *server.Server) any { return s.Stale },
-				doc: "Whether the last observation is older than two resync intervals."},
+				doc: "Whether the last observation is older than two resync intervals, or the link to systemd has been down for 2 s."},
 			{name: "ActiveState", sig: "s", change: tells, of: func(s *server.Server) any { return s.ActiveState }, doc: "systemd's active state; empty when not known."},
 			{name: "SubState", sig: "s", change: tells, of: func(s *server.Server) any { return s.SubState }, doc: "systemd's sub state; empty when not known."},
 			{name: "UnitFileState", sig: "s", change: tells, of: func(s *server.Server) any { return s.UnitFileState },

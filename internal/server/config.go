@@ -18,7 +18,7 @@ type Config struct {
 	Args       []string          `json:"args" doc:"Further srcds arguments, from an allow-list."`
 	Overlays   []string          `json:"overlays" doc:"Directories below overlays/, the topmost first."`
 	CVars      map[string]string `json:"cvars" doc:"Console variables, written to server.cfg."`
-	Heal       Heal              `json:"heal" enum:"off,failed,always" doc:"Whether left4med starts the server again after systemd gave up."`
+	Heal       Heal              `json:"heal" enum:"off,failed,always" doc:"When left4med starts the server again by itself: failed, once systemd has given it up; always, also after it ended or was stopped while enabled."`
 }
 
 // Heal is the operator's wish for what happens after systemd gave up.
@@ -42,7 +42,7 @@ type ConfigPatch struct {
 	Args       *[]string          `json:"args,omitempty" doc:"Further srcds arguments, from an allow-list; replaces all."`
 	Overlays   *[]string          `json:"overlays,omitempty" doc:"Directories below overlays/, the topmost first; replaces all."`
 	CVars      *map[string]string `json:"cvars,omitempty" doc:"Console variables, written to server.cfg; replaces all."`
-	Heal       *Heal              `json:"heal,omitempty" enum:"off,failed,always" doc:"Whether left4med starts the server again after systemd gave up. Default off."`
+	Heal       *Heal              `json:"heal,omitempty" enum:"off,failed,always" doc:"When left4med starts the server again by itself: failed, once systemd has given it up; always, also after it ended or was stopped while enabled. Default off."`
 }
 
 // DefaultConfig is the configuration of a new server before its patch, without

@@ -13,7 +13,7 @@ type Server struct {
 	Drift   Drift   `json:"drift" enum:"masked,missing,down,flapping,not-enabled,none" doc:"Where intent and truth disagree."`
 
 	DriftSince time.Time `json:"drift_since,omitzero"`
-	Stale      bool      `json:"stale" doc:"True when the last observation is older than two resync intervals."`
+	Stale      bool      `json:"stale" doc:"True when the last observation is older than two resync intervals, or the link to systemd has been down for 2 s."`
 
 	Healing *Healing `json:"healing,omitempty" doc:"What left4med does about a server that is down, where its setting heal asks for it."`
 
