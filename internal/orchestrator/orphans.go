@@ -340,7 +340,7 @@ func (o *Orchestrator) orphanUnits() []orphan {
 
 // checkOrphans names what is of the servers' template and is no server.
 func checkOrphans(orphans []orphan) Check {
-	c := Check{Name: "orphans", OK: true, Found: "every unit and every instance belongs to a server"}
+	c := Check{Name: "orphans", OK: true, LookedAt: "units of " + server.Template + ", and the directories of instances", Found: "every unit and every instance belongs to a server"}
 	if len(orphans) == 0 {
 		return c
 	}
