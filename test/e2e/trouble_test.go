@@ -34,7 +34,7 @@ const (
 	healingSoon = "[start]\nsettle = \"1s\"\n[heal]\nfirst = \"1s\"\nlimit = 1\n"
 )
 
-const listed = "NAME\tSTATE\tDESIRED\tDRIFT\tPORT\tMAP\tSINCE\tJOB\tNOTE\n"
+const listHeader = "NAME\tSTATE\tDESIRED\tDRIFT\tPORT\tMAP\tSINCE\tJOB\tNOTE\n"
 
 // spans are lengths of time, which differ from run to run.
 var spans = regexp.MustCompile(`\b\d+(\.\d+)? (s|min)\b`)
@@ -69,7 +69,7 @@ func (l *lab) toldOf(t *testing.T, args ...string) []string {
 func troubleDrift(t *testing.T, l *lab) {
 	l.systemctl(t, "stop", unit("a"))
 	l.awaitMoment(t, "a", lost)
-	same(t, "list", listed+"a\tstopped\trunning\tdown\t27000\tc1m1_hotel\tTIME\t-\tdown since TIME\n"+
+	same(t, "list", listHeader+"a\tstopped\trunning\tdown\t27000\tc1m1_hotel\tTIME\t-\tdown since TIME\n"+
 		"b\trunning\trunning\tnone\t27001\tc1m1_hotel\tTIME\t-\t-\n"+
 		"h\tstopped\tstopped\tnone\t27002\tc1m1_hotel\t-\t-\t-\n", steady(l.MustCtl(t, "list")))
 	contains(t, steady(l.MustCtl(t, "show", "a")), "\ndrift        down since TIME (AGO): it should run, but it is stopped; l4d2ctl logs a may say why\n"+
@@ -93,7 +93,7 @@ func troubleStale(t *testing.T, l *lab) {
 		l.await(t, name, "stale", func(s *client.Server) bool { return s.Stale })
 	}
 	r := l.ctl(t, "list")
-	same(t, "list", listed+"a\tstopped (stale)\trunning\tdown\t27000\tc1m1_hotel\tTIME\t-\tdown since TIME; last seen TIME\n"+
+	same(t, "list", listHeader+"a\tstopped (stale)\trunning\tdown\t27000\tc1m1_hotel\tTIME\t-\tdown since TIME; last seen TIME\n"+
 		"b\trunning (stale)\trunning\tnone\t27001\tc1m1_hotel\tTIME\t-\tlast seen TIME\n"+
 		"h\tstopped (stale)\tstopped\tnone\t27002\tc1m1_hotel\t-\t-\tlast seen TIME\n", steady(r.Stdout))
 	contains(t, r.Stderr, "no link to systemd")
