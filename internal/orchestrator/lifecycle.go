@@ -70,6 +70,9 @@ func (r *run) takeBack() error {
 func (r *run) delete() error {
 	o, name := r.o, r.rec.row.Name
 	if err := r.takeDown(); err != nil {
+		if errors.Is(err, &server.Error{Code: server.CodeMasked}) {
+			err = errors.Join(err, r.ready()) // nothing of it is gone: it is a server as before
+		}
 		return err
 	}
 	r.say("removing its files")

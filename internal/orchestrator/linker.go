@@ -184,19 +184,39 @@ func (l *linker) call(ctx context.Context, changes []*linkChange, enable bool) e
 
 // release shows the new links and lets the jobs go on.
 func (l *linker) release(changes []*linkChange, enable bool, err error) {
+	outcomes := make([]error, len(changes))
+	for i, c := range changes {
+		if outcomes[i] = err; err == nil && !enable {
+			outcomes[i] = l.gone(c)
+		}
+	}
 	if err == nil {
 		l.o.faults.pass("links changed")
 		l.o.linksMu.Lock() // a look at the links that began earlier must not be applied later
 		defer l.o.linksMu.Unlock()
 		l.o.mu.Lock()
-		for _, c := range changes {
-			l.o.applyLink(c.run.rec, enable, c.run.rec.masked, server.ByJob)
+		for i, c := range changes {
+			if outcomes[i] == nil {
+				l.o.applyLink(c.run.rec, enable, c.run.rec.masked, server.ByJob)
+			}
 		}
 		l.o.mu.Unlock()
 	}
-	for _, c := range changes {
-		c.done <- err
+	for i, c := range changes {
+		c.done <- outcomes[i]
 	}
+}
+
+// gone wants a server's link to be gone. systemd leaves that of a masked unit
+// where it is and calls it done (unit_file_disable in src/shared/install.c).
+func (l *linker) gone(c *linkChange) error {
+	name := c.run.rec.row.Name
+	linked, err := l.o.Units.Linked(string(name))
+	if err != nil || !linked {
+		return err
+	}
+	return server.Errorf(server.CodeMasked, "%s is masked, and systemd does not disable a masked unit: it would be started at a boot after it is unmasked. Run `systemctl unmask %s`, then ask again",
+		name.Unit(), name.Unit())
 }
 
 // cohort are runs that were asked for together. Their link changes go to the

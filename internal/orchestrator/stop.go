@@ -10,11 +10,15 @@ import (
 // stop disables and stops the server. It ends when there is no process left,
 // whatever way the process took to end.
 func (r *run) stop() error {
-	if err := r.link(false); err != nil {
-		return err
+	linked := r.link(false)
+	if linked != nil && !errors.Is(linked, &server.Error{Code: server.CodeMasked}) {
+		return linked
 	}
 	r.say("stopping")
-	return r.stopUnit()
+	if err := r.stopUnit(); err != nil {
+		return err
+	}
+	return linked // it is stopped, and not disabled
 }
 
 // stopUnit stops the unit and reads what it is afterwards. A unit that failed,

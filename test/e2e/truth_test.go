@@ -149,6 +149,21 @@ func truthMask(t *testing.T, l *lab) {
 	same(t, "the unit file", "masked", l.server(t, "mask").UnitFileState)
 	l.systemctl(t, "unmask", unit("mask"))
 	l.awaitMoment(t, "mask", lost)
+
+	l.MustCtl(t, "start", "mask")
+	l.systemctl(t, "mask", unit("mask"))
+	// systemd says that it has disabled a masked unit, and leaves its link.
+	for _, command := range [][]string{{"stop", "mask"}, {"delete", "--yes", "mask"}} {
+		r := l.ctl(t, command...)
+		same(t, "the exit status", 6, r.Code)
+		contains(t, r.Stderr, "systemctl unmask "+unit("mask"))
+		l.awaitMoment(t, "mask", moment{client.DesiredRunning, client.StateStopped, client.DriftMasked})
+	}
+	l.systemctl(t, "unmask", unit("mask"))
+	l.MustCtl(t, "stop", "mask")
+	l.awaitMoment(t, "mask", down)
+	l.systemctl(t, "enable", unit("mask"))
+	l.awaitMoment(t, "mask", lost)
 	l.agree(t, "mask")
 	l.MustCtl(t, "start", "mask")
 	l.awaitMoment(t, "mask", up)
