@@ -72,6 +72,10 @@ test-unit: deps-build deps-bus base ## Tests of the packages, with the race dete
 test-e2e: deb base ## Tests on real Debian machines, as root
 	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -p 1 -parallel 2 -timeout 25m $(E2E)
 
+.PHONY: test-long
+test-long: deb base ## The test that draws its deeds, for five minutes, as root (LEFT4MED_CRASH_SEED=N repeats a run)
+	LEFT4MED_MODEL_TIME=5m LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -count=1 -v -timeout 15m -run '^TestModel$$' ./test/e2e
+
 .PHONY: lint
 lint: need-go deps-build ## gofmt, go vet, staticcheck
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go')); \
