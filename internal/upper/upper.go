@@ -55,49 +55,6 @@ func eachIn(dir *os.Root, do func(fs.DirEntry) error) error {
 	return eachEntry(self, do)
 }
 
-// Own makes everything in the layer belong to owner, when its top does not
-// yet: it is new (root made it), it was adopted from a system with one user
-// for all games, or systemd gave the instance another uid than last time,
-// because the one that its name hashes to was taken. The top is changed last,
-// so that a run that was cut short is done again.
-//
-// Without CAP_CHOWN and CAP_DAC_READ_SEARCH it fails unless there is nothing
-// to do. It answers whether anything was done.
-func Own(layer *os.Root, owner Owner) (bool, error) {
-	mine, err := owns(layer, ".", owner)
-	if err != nil || mine {
-		return false, err
-	}
-	if err := ownBelow(layer, owner); err != nil {
-		return true, fmt.Errorf("cannot take over the upper layer: %w", err)
-	}
-	if err := layer.Lchown(".", owner.UID, owner.GID); err != nil {
-		return true, fmt.Errorf("cannot take over the upper layer: %w", err)
-	}
-	return true, nil
-}
-
-// ownBelow hands over what is below dir. Devices are left out: in an upper
-// layer they are overlayfs' whiteouts, which are root's.
-func ownBelow(dir *os.Root, owner Owner) error {
-	return eachIn(dir, func(entry fs.DirEntry) error {
-		if entry.Type()&fs.ModeDevice != 0 {
-			return nil
-		}
-		if entry.IsDir() {
-			sub, err := dir.OpenRoot(entry.Name())
-			if err != nil {
-				return err
-			}
-			defer sub.Close()
-			if err := ownBelow(sub, owner); err != nil {
-				return err
-			}
-		}
-		return dir.Lchown(entry.Name(), owner.UID, owner.GID)
-	})
-}
-
 // owns tells whether name belongs to owner.
 func owns(dir *os.Root, name string, owner Owner) (bool, error) {
 	info, err := dir.Lstat(name)

@@ -251,37 +251,3 @@ func TestClearManyEntries(t *testing.T) {
 		t.Errorf("removed %d, error %v; want %d", removed, err, want)
 	}
 }
-
-func TestOwn(t *testing.T) {
-	t.Parallel()
-	if os.Getuid() != 0 {
-		t.Skip("needs CAP_CHOWN, as the unit has it")
-	}
-	outside := tree(t, "keep")
-	layer := tree(t, "a/b/f", "l>"+outside)
-	if err := syscall.Mknod(filepath.Join(layer, "whiteout"), syscall.S_IFCHR, 0); err != nil {
-		t.Skip("cannot make a whiteout here: ", err)
-	}
-	owner := upper.Owner{UID: 61234, GID: 61235}
-	for _, want := range []bool{true, false} {
-		done, err := upper.Own(openRoot(t, layer), owner)
-		if err != nil || done != want {
-			t.Fatalf("Own: %v, %v; want %v", done, err, want)
-		}
-	}
-	got := make(map[string]upper.Owner)
-	for _, path := range []string{layer, layer + "/a", layer + "/a/b", layer + "/a/b/f", layer + "/l", layer + "/whiteout", outside, outside + "/keep"} {
-		var stat syscall.Stat_t
-		if err := syscall.Lstat(path, &stat); err != nil {
-			t.Fatal(err)
-		}
-		got[path] = upper.Owner{UID: int(stat.Uid), GID: int(stat.Gid)}
-	}
-	want := map[string]upper.Owner{
-		layer: owner, layer + "/a": owner, layer + "/a/b": owner, layer + "/a/b/f": owner, layer + "/l": owner,
-		layer + "/whiteout": self(), outside: self(), outside + "/keep": self(),
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("owners (-want +got):\n%s", diff)
-	}
-}
