@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/quota":    {},
 	"internal/dbussock": {},
 	"internal/upper":    {}, // runs as a game's uid: it shares nothing with the daemon
+	"internal/adopt":    {}, // root with two capabilities: the same
 
 	"internal/orchestrator": {"internal/server", "internal/unitctl", "internal/store", "internal/instance"},
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
@@ -46,6 +47,7 @@ var allowed = map[string][]string{
 	},
 	"cmd/l4d2ctl":       {"client"},
 	"cmd/left4me-upper": {"internal/upper"},
+	"cmd/left4me-adopt": {"internal/adopt"},
 }
 
 // parts are what only some rooms may use directly: each outer thing is behind one
