@@ -58,8 +58,8 @@ func (t *Tree) adoptable(name server.Name) (f Found, err error) {
 	return f, nil
 }
 
-// RuntimeForeign says whether the instance's runtime directory is another
-// system's: then its unit AdoptUnit has to make it root's before Adopt.
+// RuntimeForeign says whether the instance's runtime directory, or the overlay's
+// work directory in it, is another system's: then its unit AdoptUnit has to make it root's before Adopt.
 func (t *Tree) RuntimeForeign(name server.Name) (bool, error) {
 	foreign, err := t.runtimeForeign(name)
 	return foreign, t.fail("adopt "+string(name), err)
@@ -83,7 +83,13 @@ func (t *Tree) runtimeForeign(name server.Name) (bool, error) {
 	case !info.IsDir():
 		return false, server.Errorf(server.CodeNotAdoptable, "%s is %s, not a directory; move it away", joined(runtime, string(name)), kind(info.Mode()))
 	}
-	return ownerOf(info) != t.uid, nil
+	if ownerOf(info) != t.uid {
+		return true, nil
+	}
+	// Root empties it when the server is deleted. A unit that was cut short may
+	// have taken over what is above it alone.
+	work, err := runtime.Lstat(string(name) + "/work")
+	return err == nil && ownerOf(work) != t.uid, nil
 }
 
 // openForeign opens an instance's directory, whoever it belongs to: instances/

@@ -226,6 +226,35 @@ func TestHostileInstancesAreNotAdopted(t *testing.T) {
 	}
 }
 
+func TestRuntimeForeign(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("gives directories to another uid")
+	}
+	got := map[string]bool{}
+	for what, foreign := range map[string]string{"nothing": "", "the top": "runtime/7", "work": "runtime/7/work", "upper": "runtime/7/upper"} {
+		tree := origin(t, "")
+		for _, d := range []string{"work", "upper"} {
+			if err := os.MkdirAll(filepath.Join(tree.root, "runtime/7", d), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if foreign != "" {
+			if err := os.Chown(filepath.Join(tree.root, foreign), 980, 980); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var err error
+		if got[what], err = tree.RuntimeForeign("7"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]bool{"nothing": false, "the top": true, "work": true, "upper": false}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("another system's (-want +got):\n%s", diff)
+	}
+}
+
 // listing is all that is in a tree, with modes and sizes.
 func listing(t *testing.T, root string) map[string]string {
 	t.Helper()
