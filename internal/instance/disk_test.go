@@ -107,7 +107,7 @@ read-only: storage cannot write the settings of a: the instance's directory (ROO
 check: <nil>
 mounted: false <nil>
 mounted: true <nil>
-mounted: instance-files cannot retire the files of a: ROOT/runtime/a/merged is still mounted; stop left4me-overlay@a.service first
+mounted: instance-files cannot retire the files of a: ROOT/runtime/a/merged is still mounted; stop left4me-overlay@a.service first, or run umount ROOT/runtime/a/merged
 check: <nil>
 `
 	same(t, strings.Split(want, "\n"), strings.Split(strings.ReplaceAll(string(out), root, "ROOT"), "\n"))

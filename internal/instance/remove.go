@@ -67,8 +67,9 @@ func (t *Tree) unmounted(name string) error {
 			return err
 		}
 		if mounted {
-			return server.Errorf(server.CodeInstanceFiles, "%s is still mounted; stop %s first",
-				filepath.Join(t.root, runtimeDir, dir, "merged"), server.Name(name).OverlayUnit())
+			path := filepath.Join(t.root, runtimeDir, dir, "merged")
+			return server.Errorf(server.CodeInstanceFiles, "%s is still mounted; stop %s first, or run umount %s",
+				path, server.Name(name).OverlayUnit(), path)
 		}
 	}
 	return nil

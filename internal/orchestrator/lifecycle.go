@@ -126,8 +126,21 @@ func (r *run) takeDown() error {
 			return err
 		}
 	}
+	if err := r.unmountForeign(); err != nil {
+		return err
+	}
 	r.o.faults.pass("unmounted")
 	return nil
+}
+
+// unmountForeign ends a mount that no overlay unit has made: that of an adopted
+// server which was never started since, or one made by hand.
+func (r *run) unmountForeign() error {
+	name := r.rec.row.Name
+	if mounted, err := r.o.Files.Mounted(name); err != nil || !mounted {
+		return err
+	}
+	return r.endUnit(name.MountUnit())
 }
 
 // retire moves the server's files away and has the upper layer among them

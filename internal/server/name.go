@@ -30,6 +30,9 @@ const (
 	clearPrefix   = "left4me-clear@"
 	adoptPrefix   = "left4me-adopt@"
 	unitSuffix    = ".service"
+
+	mountPrefix = "var-lib-left4me-runtime-"
+	mountSuffix = "-merged.mount"
 )
 
 // ParseName checks s against the rule for names. The error has code
@@ -80,9 +83,19 @@ func (n Name) ClearUnit() string { return clearPrefix + string(n) + unitSuffix }
 // an instance left4med's.
 func (n Name) AdoptUnit() string { return adoptPrefix + string(n) + unitSuffix }
 
+// MountUnit is systemd's own unit of the server's mounted tree, which is there
+// whoever mounted it.
+func (n Name) MountUnit() string {
+	return mountPrefix + strings.ReplaceAll(string(n), "-", `\x2d`) + mountSuffix
+}
+
 // Helper says whether unit is one of those that serve a server: its overlay,
-// its upper layer, the removal of that, or its adoption.
+// its upper layer, the removal of that, its adoption, or its mount.
 func Helper(unit string) bool {
+	if mount, ok := strings.CutPrefix(unit, mountPrefix); ok {
+		name, err := ParseName(strings.ReplaceAll(strings.TrimSuffix(mount, mountSuffix), `\x2d`, "-"))
+		return err == nil && unit == name.MountUnit()
+	}
 	instance, ok := strings.CutSuffix(unit, unitSuffix)
 	if !ok {
 		return false

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -65,10 +67,36 @@ func FuzzParseName(f *testing.F) {
 			}
 			return
 		}
+		for _, unit := range []string{n.OverlayUnit(), n.UpperUnit(), n.ClearUnit(), n.AdoptUnit(), n.MountUnit()} {
+			if !server.Helper(unit) {
+				t.Fatalf("%s is not told to be a helper of %q", unit, s)
+			}
+		}
 		if got, ok := server.Instance(n.Unit()); !ok || got != s {
 			t.Fatalf("Instance(Unit(%q)) = %q, %v", s, got, ok)
 		}
 	})
+}
+
+func TestHelper(t *testing.T) {
+	t.Parallel()
+	want := map[string]bool{
+		`var-lib-left4me-runtime-versus\x2d1-merged.mount`: true, "var-lib-left4me-runtime-a_b-merged.mount": true,
+		"left4me-adopt@a.service": true, "left4me-server@a.service": false, "left4me-adopt@A.service": false,
+		"var-lib-left4me-runtime-versus-1-merged.mount": false, "var-lib-left4me-runtime-a.mount": false,
+		"var-lib-left4me-runtime-.mount": false, "var-lib-left4me-runtime-A-merged.mount": false,
+		"var-lib-left4me.mount": false, "-.mount": false,
+	}
+	got := map[string]bool{}
+	for unit := range want {
+		got[unit] = server.Helper(unit)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := server.Name("versus-1").MountUnit(); got != `var-lib-left4me-runtime-versus\x2d1-merged.mount` {
+		t.Error(got)
+	}
 }
 
 func TestVisible(t *testing.T) {
