@@ -40,6 +40,14 @@ func New(t testing.TB, release machine.Release) *Host {
 
 // Install installs the product from its package, and the stand-in as the game.
 func (h *Host) Install(ctx context.Context) error {
+	if err := h.InstallProduct(ctx); err != nil {
+		return err
+	}
+	return h.InstallGame(ctx)
+}
+
+// InstallProduct installs the product from its package.
+func (h *Host) InstallProduct(ctx context.Context) error {
 	deb, err := Package()
 	if err != nil {
 		return err
@@ -50,7 +58,7 @@ func (h *Host) Install(ctx context.Context) error {
 	if err := h.InstallDeb(ctx, deb); err != nil {
 		return fmt.Errorf("cannot install the package: %w", err)
 	}
-	return h.InstallGame(ctx)
+	return nil
 }
 
 // keepBootID makes the daemon see the machine's boot id. systemd-nspawn mounts a
