@@ -43,7 +43,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	var err error
 	switch name := args[1]; args[0] {
 	case "prepare":
-		err = prepare(dataRoot, name, getenv("L4D2_LOWERDIRS"), owner, stdout)
+		if err = trusted(dataRoot, name, 0); err == nil {
+			err = prepare(dataRoot, name, getenv("L4D2_LOWERDIRS"), owner, stdout)
+		}
 	case "clear":
 		err = clearRemoved(dataRoot, name, owner, stdout)
 	default:
@@ -61,6 +63,24 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 // not decided here: an orphan of an older rule must be served too.
 func plainName(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsRune(name, '/')
+}
+
+// trusted refuses an instance that a game could have put together: its unit may
+// be started although nobody has adopted it. After this, L4D2_LOWERDIRS is root's
+// word, also for the unit that mounts them, and the layer no link.
+func trusted(root, name string, uid int) error {
+	err := upper.Trust(root, "runtime/"+name, uid)
+	if err == nil {
+		err = upper.Trust(root, "instances/"+name, uid)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot prepare the overlay of %s: %w; nothing of it is used until it is adopted (l4d2ctl initialize --adopt %s)", name, err, name)
+	}
+	layer := filepath.Join(root, "runtime", name, "upper")
+	if info, err := os.Lstat(layer); err == nil && !info.IsDir() {
+		return fmt.Errorf("cannot prepare the overlay of %s: %s is no directory; move it away", name, layer)
+	}
+	return nil
 }
 
 func prepare(root, name, lowerDirs string, owner upper.Owner, stdout io.Writer) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,6 +41,53 @@ func TestUsage(t *testing.T) {
 		if code := run(args, func(string) string { return "" }, &out, &errs); code != exitUsage || errs.Len() == 0 {
 			t.Errorf("run(%q) = %d, says %q", args, code, errs.String())
 		}
+	}
+}
+
+// What a game could have put together is not used.
+func TestTrusted(t *testing.T) {
+	t.Parallel()
+	for what, test := range map[string]struct {
+		spoil func(root string) error
+		says  string
+	}{
+		"as it should be": {func(string) error { return nil }, ""},
+		"the layer is a link": {func(root string) error {
+			if err := os.Remove(root + "/runtime/a/upper"); err != nil {
+				return err
+			}
+			return os.Symlink("/etc", root+"/runtime/a/upper")
+		}, "runtime/a/upper is no directory"},
+		"the instance is a link": {func(root string) error {
+			if err := os.Rename(root+"/instances/a", root+"/instances/b"); err != nil {
+				return err
+			}
+			return os.Symlink("b", root+"/instances/a")
+		}, "instances/a is no directory"},
+		"all may write":        {func(root string) error { return os.Chmod(root+"/runtime/a", 0o777) }, "runtime/a can be changed"},
+		"a group may write":    {func(root string) error { return os.Chmod(root+"/instances", 0o775) }, "instances can be changed"},
+		"the files are gone":   {func(root string) error { return os.Remove(root + "/instances/a") }, "no such file"},
+		"the root may be used": {func(root string) error { return os.Chmod(root, 0o777) }, "can be changed"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			for _, dir := range []string{"", "instances", "instances/a", "runtime", "runtime/a", "runtime/a/upper"} {
+				if err := errors.Join(os.MkdirAll(filepath.Join(root, dir), 0o755), os.Chmod(filepath.Join(root, dir), 0o755)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := test.spoil(root); err != nil {
+				t.Fatal(err)
+			}
+			switch err := trusted(root, "a", os.Getuid()); {
+			case test.says == "" && err != nil, test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)):
+				t.Errorf("error %v, want one that says %q", err, test.says)
+			}
+			if err := trusted(root, "a", os.Getuid()+1); err == nil {
+				t.Error("another uid's was trusted")
+			}
+		})
 	}
 }
 
