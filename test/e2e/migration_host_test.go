@@ -162,3 +162,37 @@ func (m *migration) secrets(t *testing.T) []string {
 	t.Helper()
 	return strings.Split(m.shell(t, "sha256sum "+oldhost.Root+"/instances/[1-5]/secrets"), "\n")
 }
+
+// canary says who the planted directory and the file in it belong to.
+func (m *migration) canary(t *testing.T) string {
+	t.Helper()
+	return m.shell(t, "stat --format='%U %a' "+oldhost.Canary+" "+oldhost.Canary+"/file")
+}
+
+const rootsCanary = "root 755\nroot 644\n"
+
+// alive is what stands, without the units of which systemd remembers only that
+// they could not be started.
+func (m *migration) alive(t *testing.T) standing {
+	t.Helper()
+	dead := func(line string) bool { return strings.HasSuffix(line, " dead") }
+	s := m.standing(t)
+	s.Servers, s.Overlays = slices.DeleteFunc(s.Servers, dead), slices.DeleteFunc(s.Overlays, dead)
+	return s
+}
+
+// cures are what doctor finds wrong, by the check's name, each with its cure.
+func (m *migration) cures(t *testing.T) map[string]string {
+	t.Helper()
+	h, err := m.api(t).Health(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, check := range h.Checks {
+		if !check.OK {
+			all[check.Name] = check.Cure
+		}
+	}
+	return all
+}

@@ -29,6 +29,7 @@ func TestMigration(t *testing.T) {
 			{"Adopt", migrateAdopt},
 			{"OldTemplate", migrateOldTemplate},
 			{"RemoveTemplate", migrateTemplate},
+			{"NotAdopted", migrateNot},
 			{"Cutover", migrateCutover},
 			{"WebPage", migrateWebPage},
 			{"Delete", migrateDelete},
@@ -123,8 +124,12 @@ func migrateDoctor(t *testing.T, m *migration) {
 	r := m.ctl(t, "doctor")
 	m.told(r)
 	same(t, "doctor's status", 1, r.Code)
-	contains(t, r.Stdout, oldhost.Template+" hides the packaged template",
-		"rm "+oldhost.Template+" && systemctl daemon-reload", "14 of no server: 1 (enabled, active (running)", "l4d2ctl initialize --adopt --all")
+	contains(t, r.Stdout, oldhost.Template+" hides the packaged template", oldhost.Sudoers+" lets the user left4me run programs as root",
+		"15 of no server: 1 (enabled, active (running)")
+	same(t, "what is wrong, and its cure", map[string]string{
+		"template-shadowed": "rm " + oldhost.Template + " && systemctl daemon-reload",
+		"sudoers":           "rm " + oldhost.Sudoers, "orphans": "l4d2ctl initialize --adopt --all",
+	}, m.cures(t))
 }
 
 // migrateAdopt makes servers of the sound ones and leaves the others as they are.
@@ -141,7 +146,7 @@ func migrateAdopt(t *testing.T, m *migration) {
 			t.Errorf("%s was adopted:\n%s", name, r.Stderr)
 		}
 	}
-	contains(t, r.Stderr, "journalctl -u left4me-adopt@17.service")
+	contains(t, r.Stderr, "journalctl -u left4me-adopt@17.service", "journalctl -u left4me-adopt@18.service")
 	contains(t, m.MustRun(t, "journalctl", "-u", "left4me-adopt@17.service"), "runtime/17/work is no directory")
 	m.sameGames(t)
 	same(t, "what was refused", m.refused(before), m.refused(m.trees(t)))
@@ -184,14 +189,34 @@ func migrateOldTemplate(t *testing.T, m *migration) {
 
 // migrateTemplate does what doctor says. That ends no game.
 func migrateTemplate(t *testing.T, m *migration) {
-	m.shell(t, "rm "+oldhost.Template+" && systemctl daemon-reload")
-	r := m.ctl(t, "doctor")
-	m.told(r)
-	contains(t, r.Stdout, "nothing hides the packaged template")
+	m.shell(t, m.cures(t)["template-shadowed"])
+	same(t, "what is wrong, and its cure", map[string]string{
+		"sudoers": "rm " + oldhost.Sudoers, "orphans": "l4d2ctl initialize --adopt --all",
+		"drift": "l4d2ctl start 2", "rules": "l4d2ctl start --restart 1 2 4 5",
+	}, m.cures(t))
 	m.sameGames(t)
 	for _, i := range oldhost.Sound() {
 		m.agree(t, i.Name)
 	}
+}
+
+// migrateNot starts by our template what was not adopted: nothing of ours works
+// where another may have put a link, or waits for what is no file.
+func migrateNot(t *testing.T, m *migration) {
+	same(t, "what a link leads to", rootsCanary, m.canary(t))
+	for name, why := range map[string]string{
+		"16": "/var/lib/left4me/runtime/16 belongs to uid 980", "18": "/var/lib/left4me/runtime/18 belongs to uid 980",
+	} {
+		if out, err := m.Output(t.Context(), "systemctl", "start", unit(name)); err == nil {
+			t.Errorf("%s was started: %s", name, out)
+		}
+		contains(t, m.MustRun(t, "journalctl", "--no-pager", "-u", "left4me-upper@"+name), why, "l4d2ctl initialize --adopt "+name)
+	}
+	m.shell(t, "for name in 10 11; do systemctl stop left4me-server@$name; if systemctl start left4me-server@$name; then exit 1; fi; done")
+	delete(m.games, "10")
+	delete(m.games, "11")
+	same(t, "what a link leads to", rootsCanary, m.canary(t))
+	m.sameGames(t)
 }
 
 // migrateCutover stops and starts: from then on each game runs under a uid of its
@@ -240,6 +265,8 @@ func migrateWebPage(t *testing.T, m *migration) {
 	m.awaitMoment(t, "3", up)
 	m.games["3"] = m.game(t, "3")
 	m.shell(t, "gpasswd --delete left4me left4med-operators")
+	m.shell(t, m.cures(t)["sudoers"])
+	same(t, "the cure for sudoers, now", "", m.cures(t)["sudoers"])
 }
 
 // migrateDelete deletes what was adopted and never started since: its mount is
@@ -258,7 +285,7 @@ func migrateDelete(t *testing.T, m *migration) {
 
 // migrateDisable ends what cannot be a server.
 func migrateDisable(t *testing.T, m *migration) {
-	for _, name := range []string{"Foo_1", "10", "11", "13"} {
+	for _, name := range []string{"Foo_1", "10", "13"} {
 		r := m.ctl(t, "delete", "--orphan", unit(name))
 		m.told(r)
 		contains(t, r.Stderr, "disabled and stopped")
@@ -269,13 +296,14 @@ func migrateDisable(t *testing.T, m *migration) {
 	m.sameGames(t)
 }
 
-// migrateReboot brings back exactly what is enabled.
+// migrateReboot brings back exactly what is enabled, but for what was not adopted.
 func migrateReboot(t *testing.T, m *migration) {
 	m.told(m.ctl(t, "stop", "3"))
 	m.awaitMoment(t, "3", down)
 	reboot(t, m.lab)
-	same(t, "after the reboot", only("1", "2", "4"), m.standing(t))
+	same(t, "after the reboot", only("1", "2", "4"), m.alive(t))
 	same(t, "left4med's word", map[string]moment{"1": up, "2": up, "3": down, "4": up}, m.moments(t))
+	same(t, "what a link leads to", rootsCanary, m.canary(t))
 	same(t, "who runs the last one now", "l4d2-2", m.runs(t, "2"))
 	same(t, "what the game wrote", "before\nafter\nadopted\ncutover\n", m.asGame(t, "1", "cat left4dead2/cfg/kept.txt"))
 }

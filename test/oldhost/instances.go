@@ -24,6 +24,9 @@ const (
 	RCONSecret   = "sesame-of-the-rcon" // a password that instance 4 was given
 )
 
+// Canary is a directory of root's that is planted as an upper layer.
+const Canary = "/etc/left4me/canary"
+
 // Sound are the instances that nobody has tampered with.
 func Sound() []Instance {
 	return []Instance{
@@ -51,6 +54,8 @@ func Hostile() []Instance {
 		{Name: "15", Port: 27035, Running: true, Args: "+exec evil.cfg"},
 		{Name: "16", Port: 27036, Args: "-pidfile /tmp/x"},
 		{Name: "17", Port: 27037, Plant: "cd ../../runtime/17; rmdir work; ln -s /etc work; chown -h left4me: work"},
+		{Name: "18", Port: 27038, Enabled: true, Plant: "mkdir " + Canary + "; echo root >" + Canary + "/file; " +
+			"cd ../../runtime/18; rmdir upper; ln -s " + Canary + " upper; chown -h left4me: upper"},
 	}
 }
 
