@@ -13,6 +13,9 @@ import (
 // handle applies one event of systemd. unitctl calls it from one goroutine, in
 // the order in which systemd spoke.
 func (o *Orchestrator) handle(ev unitctl.Event) {
+	if !o.faults.hears(ev.Kind) {
+		return
+	}
 	switch ev.Kind {
 	case unitctl.Connected:
 		o.connected(ev)
@@ -195,7 +198,7 @@ func (o *Orchestrator) apply(r *record, u server.Unit, at time.Time, by server.O
 
 // reread asks systemd for all of a unit's properties and applies the answer.
 func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer) (server.Unit, error) {
-	u, stamp, err := o.Units.Unit(ctx, r.row.Name.Unit())
+	u, stamp, err := o.unitWithJob(ctx, r.row.Name.Unit())
 	if err != nil {
 		return server.Unit{}, err
 	}
@@ -205,13 +208,31 @@ func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer
 		return r.unit, nil // a signal has told something newer
 	}
 	r.stamp = stamp
-	if u.Job == r.unit.Job {
-		u.JobType = r.unit.JobType // the unit does not tell its job's kind
-	} else if u.Job != 0 && r.run == nil {
+	if u.JobType == "" && u.Job == r.unit.Job {
+		u.JobType = r.unit.JobType
+	} else if u.JobType == "" && u.Job != 0 && r.run == nil {
 		o.jobs.Go(func() { o.learnJob(r, u.Job) })
 	}
 	o.apply(r, u, time.Now(), by)
 	return u, nil
+}
+
+// unitWithJob reads a unit and, where it depends on the job queued for it what
+// the unit is, also that job's kind, which the unit does not tell: on its way to
+// an automatic restart a unit is inactive with a start job, and not stopped.
+func (o *Orchestrator) unitWithJob(ctx context.Context, unit string) (u server.Unit, stamp unitctl.Stamp, err error) {
+	for range 3 {
+		u, stamp, err = o.Units.Unit(ctx, unit)
+		if err != nil || u.Job == 0 || u.Active != "inactive" && u.Active != "failed" {
+			return u, stamp, err
+		}
+		if kind, err := o.Units.JobType(ctx, u.Job); err == nil {
+			u.JobType = kind
+			return u, stamp, nil
+		}
+		// The job is over already, and the unit another.
+	}
+	return u, stamp, nil
 }
 
 // refreshLinks reads the enablement links and unit files anew and applies

@@ -141,33 +141,45 @@ func (s *resyncer) check(ctx context.Context) error {
 		return fmt.Errorf("cannot list the units of the servers: %w", err)
 	}
 	o.mu.Lock()
-	var again []*record
+	var again []look
 	now := time.Now()
 	for _, r := range o.order {
-		r.missing = missing[r.row.ID]
-		if o.compare(r, snap, now) {
-			again = append(again, r)
+		if gone, looked := missing[r.row.ID]; looked {
+			r.missing = gone
+		}
+		if line, changed := o.compare(r, snap, now); changed {
+			again = append(again, look{r, &line})
 		}
 	}
-	again = append(again, s.slice(o.order)...)
+	for _, r := range s.slice(o.order) {
+		again = append(again, look{r, nil})
+	}
 	orphans := o.findOrphans(snap, dirs, now)
 	o.mu.Unlock()
-	s.details(ctx, again)
+	s.details(ctx, again, snap.Stamp)
 	s.readOrphans(ctx, orphans)
 	o.storeOrphans(ctx)
 	return nil
 }
 
-// compare applies a server's line of the list and says whether the rest of its
-// properties must be read again. The caller holds o.mu.
-func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) (again bool) {
+// look is a server whose properties are to be read again, all of them.
+type look struct {
+	r    *record
+	line *server.Unit // what the list made of it; nil when that is known
+}
+
+// compare looks at a server's line of the list. Of a unit that is not listed it
+// applies what that means. One whose line changed is returned as the list has it:
+// its process and its run the list does not tell, so it is applied when these are
+// read, and nobody is shown the one half with the other. The caller holds o.mu.
+func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) (line server.Unit, changed bool) {
 	if snap.Stamp.Before(r.stamp) {
-		return false // a signal has told something newer
+		return line, false // a signal has told something newer
 	}
 	u := r.unit
-	line, listed := snap.Units[r.row.Name.Unit()]
-	if listed {
-		u.Load, u.Active, u.Sub, u.Job, u.JobType = line.Load, line.Active, line.Sub, line.Job, line.JobType
+	listed, found := snap.Units[r.row.Name.Unit()]
+	if found {
+		u.Load, u.Active, u.Sub, u.Job, u.JobType = listed.Load, listed.Active, listed.Sub, listed.Job, listed.JobType
 	} else {
 		u = unloaded(u)
 		u.Load = o.unlistedLoad(r)
@@ -175,9 +187,12 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 	first := r.observedAt.IsZero()
 	if u != r.unit && r.run != nil && !first {
 		r.overlooked = true
-		return false // the job reads for itself what it needs
+		return line, false // the job reads for itself what it needs
 	}
-	changed := u != r.unit || first
+	changed = u != r.unit || first
+	if found && changed {
+		return u, true
+	}
 	if changed {
 		// Signals that are still queued and older than the list are passed over
 		// from now on; what else they told is read again. When nothing changed
@@ -185,7 +200,7 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 		r.stamp = snap.Stamp
 	}
 	o.apply(r, u, now, server.ByResync)
-	return listed && changed
+	return line, false
 }
 
 // unlistedLoad is the load state of a unit that systemd does not hold.
@@ -216,14 +231,22 @@ func (s *resyncer) slice(order []*record) []*record {
 }
 
 // details reads all properties of the given servers. One that fails is logged
-// and does not stop the others.
-func (s *resyncer) details(ctx context.Context, records []*record) {
+// and does not stop the others; then the list's word is better than nothing.
+func (s *resyncer) details(ctx context.Context, looks []look, listed unitctl.Stamp) {
 	var g errgroup.Group
 	g.SetLimit(16)
-	for _, r := range records {
+	for _, l := range looks {
 		g.Go(func() error {
-			if _, err := s.o.reread(ctx, r, server.ByResync); err != nil && ctx.Err() == nil {
-				s.o.Log.Warn().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot read the unit of a server")
+			_, err := s.o.reread(ctx, l.r, server.ByResync)
+			if err == nil || ctx.Err() != nil {
+				return nil
+			}
+			s.o.Log.Warn().Err(err).Str("SERVER", string(l.r.row.Name)).Msg("cannot read the unit of a server")
+			s.o.mu.Lock()
+			defer s.o.mu.Unlock()
+			if l.line != nil && !listed.Before(l.r.stamp) {
+				l.r.stamp = listed
+				s.o.apply(l.r, *l.line, time.Now(), server.ByResync)
 			}
 			return nil
 		})
@@ -231,7 +254,8 @@ func (s *resyncer) details(ctx context.Context, records []*record) {
 	_ = g.Wait()
 }
 
-// missingFiles looks for the files of each server that should have them.
+// missingFiles looks for the files of each server that should have them, and says
+// of those whether they are gone. What a job is at work on it leaves to the job.
 func (o *Orchestrator) missingFiles() map[int64]bool {
 	o.mu.RLock()
 	rows := make(map[int64]server.Name, len(o.order))
@@ -243,9 +267,7 @@ func (o *Orchestrator) missingFiles() map[int64]bool {
 	o.mu.RUnlock()
 	missing := map[int64]bool{}
 	for id, name := range rows {
-		if err := o.Files.Check(name); err != nil {
-			missing[id] = true
-		}
+		missing[id] = o.Files.Check(name) != nil
 	}
 	return missing
 }
