@@ -53,8 +53,8 @@ func (o *Orchestrator) considerHealing(r *record, now time.Time) {
 		return
 	}
 	pause := p.Pause(len(h.attempts)+1, rand.Float64())
-	if !h.next.IsZero() { // of before the daemon's restart
-		pause = min(max(h.next.Sub(now), 0), pause)
+	if !h.next.IsZero() { // of before the daemon's restart, unless the clock was set back
+		pause = min(max(h.next.Sub(now), 0), p.Pause(len(h.attempts)+1, 1))
 	}
 	due := now.Add(pause).UTC().Round(0)
 	h.next = due

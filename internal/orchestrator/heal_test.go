@@ -164,7 +164,7 @@ func TestHealingGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o, _, _ := observed(t)
-		due := time.Now().Add(3 * time.Second).UTC().Round(0)
+		due := time.Now().Add(21900 * time.Millisecond).UTC().Round(0) // of 18 to 22 s
 		cfg := server.DefaultConfig("b")
 		cfg.Heal = server.HealFailed
 		r := newRecord(store.ServerRow{
