@@ -3,38 +3,75 @@
 package orchestrator
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
+
+	"github.com/left4med/left4med/internal/unitctl"
 )
 
 // faults kills the daemon where a test says so, as SIGKILL from outside would,
-// only at a place that can be named. It is told by files in the daemon's own
-// state directory (STATE_DIRECTORY, as systemd.exec(5) sets it), so that the
-// unit need not be restarted:
+// only at a place that can be named; or holds it up there, or makes it deaf. It
+// is told by files in the daemon's own state directory (STATE_DIRECTORY, as
+// systemd.exec(5) sets it), so that the unit need not be restarted:
 //
 //	fault.kill   "POINT:N": die when the Nth job passes that point from now on.
 //	             The file is removed first, so the next daemon lives.
 //	fault.trace  when it is there, each point passed is added to it, a line each.
+//	fault.hold   "POINT": the next one to pass that point renames the file to
+//	             fault.held and waits there until that is removed. Others pass.
+//	fault.deaf   while it is there, what systemd and inotify tell of units, links
+//	             and reloads is dropped; the ends of systemd's jobs are not.
 type faults struct {
 	mu     sync.Mutex
 	armed  string
 	passed int
 }
 
+func faultFile(name string) string { return filepath.Join(os.Getenv("STATE_DIRECTORY"), name) }
+
+// hears says whether an event of systemd's is to be applied.
+func (*faults) hears(kind unitctl.EventKind) bool {
+	switch kind {
+	case unitctl.Connected, unitctl.Disconnected:
+		return true
+	}
+	_, err := os.Lstat(faultFile("fault.deaf"))
+	return err != nil
+}
+
 func (f *faults) pass(point string) {
+	f.note(point)
+	hold(point)
+}
+
+// hold waits for as long as a test wants it to.
+func hold(point string) {
+	held := faultFile("fault.held")
+	text, err := os.ReadFile(faultFile("fault.hold"))
+	if err != nil || strings.TrimSpace(string(text)) != point || os.Rename(faultFile("fault.hold"), held) != nil {
+		return
+	}
+	for _, err := os.Lstat(held); !errors.Is(err, fs.ErrNotExist); _, err = os.Lstat(held) {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// note puts a point on record, and dies there if it is the one.
+func (f *faults) note(point string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dir := os.Getenv("STATE_DIRECTORY")
-	if trace, err := os.OpenFile(filepath.Join(dir, "fault.trace"), os.O_WRONLY|os.O_APPEND, 0); err == nil {
-		fmt.Fprintln(trace, point)
+	if trace, err := os.OpenFile(faultFile("fault.trace"), os.O_WRONLY|os.O_APPEND, 0); err == nil {
+		_, _ = trace.WriteString(point + "\n")
 		trace.Close()
 	}
-	kill := filepath.Join(dir, "fault.kill")
+	kill := faultFile("fault.kill")
 	text, err := os.ReadFile(kill)
 	if err != nil {
 		return
