@@ -30,7 +30,7 @@ func (o *Orchestrator) wantsHealing(r *record) bool {
 // considerHealing sets r's next start, or takes it back. The caller holds o.mu.
 func (o *Orchestrator) considerHealing(r *record, now time.Time) {
 	h := &r.healing
-	if r.observedAt.IsZero() {
+	if r.observedAt.IsZero() || o.recovering {
 		return
 	}
 	if !o.wantsHealing(r) {
@@ -65,6 +65,17 @@ func (o *Orchestrator) considerHealing(r *record, now time.Time) {
 			o.jobs.Go(func() { o.heal(r, due) })
 		}
 	})
+}
+
+// recovered lets the healing begin: before, a start that the daemon before had
+// stored could come a second time.
+func (o *Orchestrator) recovered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.recovering = false
+	for _, r := range o.order {
+		o.publish(r, server.ByResync)
+	}
 }
 
 // unset takes the next start back.

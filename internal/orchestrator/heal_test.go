@@ -175,9 +175,19 @@ func TestHealingGoesOnAfterARestart(t *testing.T) {
 			},
 		})
 		o.mu.Lock()
-		defer o.mu.Unlock()
+		o.recovering = true
 		o.insert(r)
 		o.apply(r, server.Unit{Load: "loaded", Active: "failed", Sub: "failed", Result: "exit-code"}, time.Now(), server.ByResync)
+		if r.healing.timer != nil {
+			t.Error("it begins before the jobs that are left are taken up, one of which may be this start")
+		}
+		o.mu.Unlock()
+		o.recovered()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if r.healing.timer == nil {
+			t.Error("it does not begin")
+		}
 		if diff := cmp.Diff(&server.Healing{Attempt: 2, Limit: 5, NextAt: due}, r.entry.Healing); diff != "" {
 			t.Errorf("healing (-want +got):\n%s", diff)
 		}

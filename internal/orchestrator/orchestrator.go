@@ -85,6 +85,8 @@ type Orchestrator struct {
 	orphans orphans
 	closing bool
 
+	recovering bool // what the daemon before left unfinished is not taken up yet
+
 	linksMu  sync.Mutex // held from reading the links to applying them; taken before mu
 	creating sync.Mutex // one creation at a time, so that ports are given out once
 
@@ -173,12 +175,16 @@ func (o *Orchestrator) Load(ctx context.Context) error {
 // began and then calls ready once. It returns when ctx ends, after all it
 // started has ended; jobs in flight are left for the next start.
 func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
+	o.mu.Lock()
+	o.recovering = true
+	o.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return o.Units.Run(ctx, o.handle) })
 	g.Go(func() error { return o.linker.loop(ctx) })
 	g.Go(func() error {
 		o.firstResync(ctx)
 		o.recover(ctx)
+		o.recovered()
 		if ctx.Err() == nil {
 			ready()
 			g.Go(func() error {
