@@ -22,14 +22,15 @@ import (
 type scenario struct {
 	name    string
 	prepare func(t *testing.T, h *crashHost, c *client.Client)
-	ask     func(t *testing.T, c *client.Client) error
+	ask     func(t *testing.T, h *crashHost, c *client.Client) error
+	settle  func(t *testing.T, h *crashHost, c *client.Client) // waits for what comes of it by itself; nil when jobs alone do
 	check   func(t *testing.T, h *crashHost, servers map[string]client.Server, cursor string)
 }
 
 func scenarios() []scenario {
 	pair := []string{"a", "b"}
-	actions := func(action client.Action) func(t *testing.T, c *client.Client) error {
-		return func(t *testing.T, c *client.Client) error {
+	actions := func(action client.Action) func(*testing.T, *crashHost, *client.Client) error {
+		return func(t *testing.T, _ *crashHost, c *client.Client) error {
 			_, err := c.Actions(t.Context(), action, pair)
 			return err
 		}
@@ -47,7 +48,7 @@ func scenarios() []scenario {
 				h.remove(t, c, "x")
 			}
 		},
-		ask: func(t *testing.T, c *client.Client) error {
+		ask: func(t *testing.T, _ *crashHost, c *client.Client) error {
 			_, err := c.Create(t.Context(), "x", client.ConfigPatch{})
 			return err
 		},
@@ -80,7 +81,7 @@ func scenarios() []scenario {
 			h.act(t, c, client.ActionStart, "a")
 			h.MustRun(t, "touch", written("a"))
 		},
-		ask: func(t *testing.T, c *client.Client) error {
+		ask: func(t *testing.T, _ *crashHost, c *client.Client) error {
 			_, err := c.Reset(t.Context(), "a")
 			return err
 		},
@@ -100,7 +101,7 @@ func scenarios() []scenario {
 			}
 			h.act(t, c, client.ActionStart, "x")
 		},
-		ask: func(t *testing.T, c *client.Client) error {
+		ask: func(t *testing.T, _ *crashHost, c *client.Client) error {
 			_, err := c.Delete(t.Context(), "x")
 			return err
 		},
@@ -109,7 +110,7 @@ func scenarios() []scenario {
 				t.Errorf("x is there still: %+v", s)
 			}
 		},
-	}, adoption(), disabling()}
+	}, adoption(), disabling(), healing()}
 }
 
 // adoption makes a server of files that are left of one.
@@ -127,7 +128,7 @@ func adoption() scenario {
 			h.MustRun(t, "rm", "-r", "/root/var")
 			h.orphan(t, c, "x")
 		},
-		ask: func(t *testing.T, c *client.Client) error {
+		ask: func(t *testing.T, _ *crashHost, c *client.Client) error {
 			_, err := c.Adopt(t.Context(), unitName("x"))
 			return err
 		},
@@ -150,7 +151,7 @@ func disabling() scenario {
 			h.MustRun(t, "systemctl", "enable", "--quiet", unitName("x"))
 			h.orphan(t, c, "x")
 		},
-		ask: func(t *testing.T, c *client.Client) error {
+		ask: func(t *testing.T, _ *crashHost, c *client.Client) error {
 			_, err := c.DisableOrphan(t.Context(), unitName("x"))
 			return err
 		},
@@ -184,6 +185,33 @@ func (h *crashHost) orphan(t *testing.T, c *client.Client, name string) {
 	}
 }
 
+// healing is a start that nobody asks for: of a server that another hand stops.
+func healing() scenario {
+	var before *client.Server
+	return scenario{
+		name: "heal",
+		prepare: func(t *testing.T, h *crashHost, c *client.Client) {
+			if _, err := c.Server(t.Context(), "h"); err != nil {
+				job, err := c.Create(t.Context(), "h", client.ConfigPatch{Heal: new(client.HealAlways)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.ended(t, c, *job)
+			}
+			h.act(t, c, client.ActionStart, "h")
+		},
+		ask: func(t *testing.T, h *crashHost, c *client.Client) (err error) {
+			before, err = c.Server(t.Context(), "h")
+			h.MustRun(t, "systemctl", "stop", unitName("h"))
+			return err
+		},
+		settle: func(t *testing.T, h *crashHost, c *client.Client) { h.awaitOtherRun(t, c, "h", before.InvocationID) },
+		check: func(t *testing.T, h *crashHost, servers map[string]client.Server, cursor string) {
+			h.checkOneRun(t, servers, cursor, []string{"h"})
+		},
+	}
+}
+
 // written is a file in the upper layer of a server.
 func written(name string) string { return "/var/lib/left4me/runtime/" + name + "/upper/written" }
 
@@ -195,6 +223,7 @@ func TestKilledAfterEachRecordedStep(t *testing.T) {
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		began := time.Now()
 		h := newCrashHost(t, release)
+		h.write(t, "/etc/left4me/left4med.toml", "[start]\nsettle = \"100ms\"\n[heal]\nfirst = \"1s\"\n")
 		h.useFaultyDaemon(t)
 		c := h.api(t)
 		h.create(t, c, "a", "b")
@@ -227,8 +256,11 @@ func (h *crashHost) watch(t *testing.T, c *client.Client, s scenario) []point {
 	t.Helper()
 	h.before(t, c, s)
 	cursor := h.cursor(t)
-	if err := s.ask(t, c); err != nil {
+	if err := s.ask(t, h, c); err != nil {
 		t.Fatal(err)
+	}
+	if s.settle != nil {
+		s.settle(t, h, c)
 	}
 	s.check(t, h, h.check(t, c), cursor)
 	var points []point
@@ -250,13 +282,16 @@ func (h *crashHost) runKilled(t *testing.T, c *client.Client, s scenario, p poin
 	defer victim.Release()
 	h.arm(t, p.name, p.nth)
 	cursor := h.cursor(t)
-	if err := ignoreLost(s.ask(t, c)); err != nil {
+	if err := ignoreLost(s.ask(t, h, c)); err != nil {
 		t.Fatal(err)
 	}
 	ctx := waitLimit(t, fmt.Sprintf("the daemon passes %q for the %d. time", p.name, p.nth))
 	if err := awaitDeath(ctx, victim); err != nil {
 		h.disarm(t)
 		t.Fatal(err)
+	}
+	if s.settle != nil {
+		s.settle(t, h, c)
 	}
 	s.check(t, h, h.check(t, c), cursor)
 }
