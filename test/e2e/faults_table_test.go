@@ -243,5 +243,7 @@ func faultsOfTheDaemon() []fault {
 			})
 		},
 		rows: stoppedAndStarted("a", byReload),
+	}, {
+		name: "KilledUnderLoad", happens: killedUnderLoad,
 	}}
 }
