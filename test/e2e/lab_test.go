@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -110,6 +111,25 @@ func (l *lab) now(t *testing.T, name, directive string) {
 	}
 	if err := l.Standin(t.Context(), s.Config.Port, directive); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// logged waits until a unit's journal says all of this: what a program said on
+// its way out, journald reads when it comes to it.
+func (l *lab) logged(t *testing.T, unit string, says ...string) {
+	t.Helper()
+	ctx := within(t, "the journal of "+unit+" says it")
+	for {
+		text := l.MustRun(t, "journalctl", "--no-pager", "-u", unit)
+		if !slices.ContainsFunc(says, func(s string) bool { return !strings.Contains(text, s) }) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			contains(t, text, says...)
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
 

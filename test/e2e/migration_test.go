@@ -147,7 +147,7 @@ func migrateAdopt(t *testing.T, m *migration) {
 		}
 	}
 	contains(t, r.Stderr, "journalctl -u left4me-adopt@17.service", "journalctl -u left4me-adopt@18.service")
-	contains(t, m.MustRun(t, "journalctl", "-u", "left4me-adopt@17.service"), "runtime/17/work is no directory")
+	m.logged(t, "left4me-adopt@17.service", "runtime/17/work is no directory")
 	m.sameGames(t)
 	same(t, "what was refused", m.refused(before), m.refused(m.trees(t)))
 
@@ -210,7 +210,7 @@ func migrateNot(t *testing.T, m *migration) {
 		if out, err := m.Output(t.Context(), "systemctl", "start", unit(name)); err == nil {
 			t.Errorf("%s was started: %s", name, out)
 		}
-		contains(t, m.MustRun(t, "journalctl", "--no-pager", "-u", "left4me-upper@"+name), why, "l4d2ctl initialize --adopt "+name)
+		m.logged(t, "left4me-upper@"+name, why, "l4d2ctl initialize --adopt "+name)
 	}
 	m.shell(t, "for name in 10 11; do systemctl stop left4me-server@$name; if systemctl start left4me-server@$name; then exit 1; fi; done")
 	delete(m.games, "10")

@@ -32,6 +32,7 @@ func TestTruth(t *testing.T) {
 			{"CrashLoop", truthCrashLoop},
 			{"ExitByItself", truthExitByItself},
 			{"Reload", truthReload},
+			{"Flapping", truthFlapping},
 		} {
 			t.Run(c.name, func(t *testing.T) { c.test(t, l) })
 		}
@@ -204,6 +205,35 @@ func truthCrashLoop(t *testing.T, l *lab) {
 func (l *lab) atStartRunning(t *testing.T, name, directive string) {
 	t.Helper()
 	l.write(t, merged(name)+"/standin.conf", directive+"\n")
+}
+
+// truthFlapping crashes more often than is allowed and too seldom for systemd to
+// give up: no state tells of it.
+func truthFlapping(t *testing.T, l *lab) {
+	l.configure(t, "[start]\nsettle = \"1s\"\n[flapping]\nrestarts = 2\n")
+	l.create(t, "flap")
+	l.dropIn(t, "flap", restless)
+	l.MustCtl(t, "start", "flap")
+	w := l.watch(t)
+	flapping := moment{client.DesiredRunning, client.StateRunning, client.DriftFlapping}
+	for n := range 3 {
+		before := l.agree(t, "flap")
+		if n > 0 {
+			same(t, "what it is before the third restart", up, momentOf(before))
+		}
+		l.MustRun(t, "kill", "-KILL", fmt.Sprint(before.MainPID))
+		l.await(t, "flap", "running with a new process", func(s *client.Server) bool {
+			return s.State == client.StateRunning && s.MainPID != before.MainPID && s.MainPID != 0
+		})
+	}
+	s := l.awaitMoment(t, "flap", flapping)
+	same(t, "seen by", "signal", string(s.ObservedBy))
+	l.agree(t, "flap")
+	told := w.story(t, "flap")
+	same(t, "the first drift that an event told of", client.DriftFlapping, told[slices.IndexFunc(told, func(m moment) bool { return m.Drift != client.DriftNone })].Drift)
+	l.MustCtl(t, "start", "--restart", "flap") // counts anew
+	l.awaitMoment(t, "flap", up)
+	l.agree(t, "flap")
 }
 
 // truthExitByItself is a game that ends without fault, which systemd does not
