@@ -40,13 +40,26 @@ func hooks() []string {
 	}
 }
 
-// recipe is the mmdebstrap command line for a release, without the target.
-func recipe(release Release) []string {
+// tree is one of the trees that are built once and cached.
+type tree struct {
+	name    string   // of its own among all trees
+	what    string   // in words
+	command []string // the mmdebstrap command line that makes it, without the target
+}
+
+// baseTree is what machines of a release stand on.
+func baseTree(release Release) tree {
+	return tree{string(release), "Debian " + string(release) + " base tree", recipe(release, packages)}
+}
+
+// recipe is the mmdebstrap command line for a release, without the target. More
+// hooks run before those that all trees have.
+func recipe(release Release, packages string, more ...string) []string {
 	command := []string{
 		"mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io",
 		"--include=" + packages,
 	}
-	for _, hook := range hooks() {
+	for _, hook := range append(more, hooks()...) {
 		command = append(command, "--customize-hook="+hook)
 	}
 	return append(command, string(release))
@@ -60,28 +73,32 @@ func recipe(release Release) []string {
 // Debian's own mirror is used unless LEFT4MED_MIRROR names another; a proxy of
 // the host's apt configuration is kept.
 func EnsureBase(ctx context.Context, release Release, progress io.Writer) (string, error) {
+	return ensureCached(ctx, baseTree(release), progress)
+}
+
+func ensureCached(ctx context.Context, t tree, progress io.Writer) (string, error) {
 	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
-	return ensureBase(ctx, cache, release, progress)
+	return ensureTree(ctx, cache, t, progress)
 }
 
-func ensureBase(ctx context.Context, cache string, release Release, progress io.Writer) (string, error) {
-	command, dir := recipe(release), baseDir(cache, release)
+func ensureTree(ctx context.Context, cache string, t tree, progress io.Writer) (string, error) {
+	dir := t.dir(cache)
 	parent := filepath.Dir(dir)
 	if exists(dir) {
 		return dir, nil
 	}
 	if err := checkHost(buildPrograms()); err != nil {
-		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
 	}
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
 	}
-	guard, err := lock(ctx, filepath.Join(parent, "."+string(release)+".lock"))
+	guard, err := lock(ctx, filepath.Join(parent, "."+t.name+".lock"))
 	if err != nil {
-		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
 	}
 	defer guard.Close()
 	if exists(dir) { // somebody else built it while we waited
@@ -90,19 +107,19 @@ func ensureBase(ctx context.Context, cache string, release Release, progress io.
 	if progress == nil {
 		progress = io.Discard
 	}
-	fmt.Fprintf(progress, "building the Debian %s base tree, once, in %s\n", release, dir)
+	fmt.Fprintf(progress, "building the %s, once, in %s\n", t.what, dir)
 	begin := time.Now()
-	if err := buildBase(ctx, command, dir); err != nil {
-		return "", fmt.Errorf("cannot build the %s base tree: %w", release, err)
+	if err := buildTree(ctx, t.command, dir); err != nil {
+		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
 	}
-	fmt.Fprintf(progress, "built the Debian %s base tree in %s\n", release, time.Since(begin).Round(time.Second))
+	fmt.Fprintf(progress, "built the %s in %s\n", t.what, time.Since(begin).Round(time.Second))
 	return dir, nil
 }
 
-// baseDir is the place of a release's base tree by the recipe of today.
-func baseDir(cache string, release Release) string {
-	key := sha256.Sum256([]byte(strings.Join(recipe(release), "\x00")))
-	return filepath.Join(cache, "base", fmt.Sprintf("%s-%x", release, key[:6]))
+// dir is the tree's place by the recipe of today.
+func (t tree) dir(cache string) string {
+	key := sha256.Sum256([]byte(strings.Join(t.command, "\x00")))
+	return filepath.Join(cache, "base", fmt.Sprintf("%s-%x", t.name, key[:6]))
 }
 
 func exists(path string) bool {
@@ -110,9 +127,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// buildBase builds the tree aside and renames it into place, so that a tree
-// under its own name is a whole one. The caller holds the release's lock.
-func buildBase(ctx context.Context, command []string, dir string) error {
+// buildTree builds the tree aside and renames it into place, so that a tree
+// under its own name is a whole one. The caller holds the tree's lock.
+func buildTree(ctx context.Context, command []string, dir string) error {
 	aside := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir))
 	if err := os.RemoveAll(aside); err != nil { // of a build that was killed
 		return err

@@ -207,7 +207,7 @@ func TestAMachineThatCannotBootSaysWhyAndLeavesNothing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			cache := t.TempDir()
-			if err := os.MkdirAll(filepath.Join(baseDir(cache, Trixie), test.base), 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Join(baseTree(Trixie).dir(cache), test.base), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			_, err := Boot(t.Context(), Options{Release: Trixie, Cache: cache})
@@ -227,7 +227,7 @@ func TestACacheOnAnOverlayIsRefusedAndLeavesNothing(t *testing.T) {
 	m := New(t, Trixie)
 	// The root of a machine is an overlayfs, seen through its supervisor.
 	cache := m.DiskPath("/srv")
-	if err := os.MkdirAll(filepath.Join(baseDir(cache, Trixie), "var", "lib"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(baseTree(Trixie).dir(cache), "var", "lib"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Boot(t.Context(), Options{Release: Trixie, Cache: cache})

@@ -44,7 +44,7 @@
 //
 //   - The kernel is the host's, and so are clock and page cache: a power cut
 //     loses processes, memory and /run, but not what was written and not synced;
-//     a clock that jumps needs a virtual machine.
+//     that and a clock that jumps are for package vm.
 //   - The boot id is fresh at every boot all the same (systemd-nspawn mounts one
 //     over /proc/sys/kernel/random/boot_id), as are /run and the time stamps of
 //     PID 1. The monotonic clock goes on over a reboot, where a real machine's

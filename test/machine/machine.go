@@ -93,7 +93,7 @@ func launch(ctx context.Context, options Options) (*Machine, error) {
 			return nil, err
 		}
 	}
-	base, err := ensureBase(ctx, cache, options.Release, options.Log)
+	base, err := ensureTree(ctx, cache, baseTree(options.Release), options.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func TestMissingProgramsAreNamedWithTheirCure(t *testing.T) {
 	if _, err := Boot(t.Context(), Options{Release: Bookworm}); err == nil {
 		t.Error("booted without programs")
 	}
-	if _, err := ensureBase(t.Context(), t.TempDir(), Bookworm, io.Discard); err == nil {
+	if _, err := ensureTree(t.Context(), t.TempDir(), baseTree(Bookworm), io.Discard); err == nil {
 		t.Error("built without programs")
 	}
 }

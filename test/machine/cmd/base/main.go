@@ -1,11 +1,12 @@
 // Command base builds the base trees of the machines that tests, benches and
-// the demo boot, or checks that they are there: base [RELEASE...], by default
-// all of them. It prints each tree's path.
+// the demo boot, and those of virtual machines, or checks that they are there:
+// base [RELEASE...], by default all of them. It prints each tree's path.
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -38,11 +39,15 @@ func run(ctx context.Context, names []string) error {
 		return err
 	}
 	for _, release := range releases {
-		dir, err := machine.EnsureBase(ctx, release, os.Stderr)
-		if err != nil {
-			return err
+		for _, ensure := range []func(context.Context, machine.Release, io.Writer) (string, error){
+			machine.EnsureBase, machine.EnsureVirtual,
+		} {
+			dir, err := ensure(ctx, release, os.Stderr)
+			if err != nil {
+				return err
+			}
+			fmt.Println(dir)
 		}
-		fmt.Println(dir)
 	}
 	return nil
 }
