@@ -23,8 +23,8 @@ CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
 # Tests of the machines and of the whole product, and the small benchmark, run
 # one package at a time.
-E2E = ./test/machine/... ./test/e2e/... ./bench
-NOT_UNIT = -e /test/machine -e /test/e2e -e /bench
+E2E = ./test/machine/... ./test/vm/... ./test/e2e/... ./bench
+NOT_UNIT = -e /test/machine -e /test/vm -e /test/e2e -e /bench
 
 .PHONY: help
 help: ## Show this
@@ -69,7 +69,7 @@ test-unit: deps-build deps-bus base ## Tests of the packages, with the race dete
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -race -timeout 10m $$packages
 
 .PHONY: test-e2e
-test-e2e: deb base ## Tests on real Debian machines, as root
+test-e2e: deb base deps-vm ## Tests on real Debian machines, as root
 	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -p 1 -parallel 2 -timeout 25m $(E2E)
 
 .PHONY: test-long
@@ -115,3 +115,7 @@ deps-bus:
 .PHONY: deps-machine
 deps-machine:
 	@tools/deps.sh mmdebstrap systemd-container util-linux mount
+
+.PHONY: deps-vm
+deps-vm:
+	@tools/deps.sh qemu-system-x86 e2fsprogs util-linux
