@@ -191,6 +191,12 @@ var (
 	dead = moment{client.DesiredRunning, client.StateFailed, client.DriftDown}
 )
 
+// place is where the product runs: a machine of whichever kind.
+type place interface {
+	Output(ctx context.Context, name string, args ...string) (string, error)
+	Client() *client.Client
+}
+
 // truth is what systemd says of a server's unit.
 type truth struct {
 	Load, Active, Sub, Result, Enabled string
@@ -201,19 +207,27 @@ type truth struct {
 // shown asks systemctl.
 func (l *lab) shown(t *testing.T, name string) truth {
 	t.Helper()
-	out := l.systemctl(t, "show", "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID", "--", unit(name))
-	p := map[string]string{}
+	return shownAt(t, l, name)
+}
+
+func shownAt(t *testing.T, p place, name string) truth {
+	t.Helper()
+	out, err := p.Output(t.Context(), "systemctl", "show", "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID", "--", unit(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
 	for line := range strings.Lines(out) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		p[key] = value
+		said[key] = value
 	}
 	// It reads the links, not what systemd remembers of them; its status says no
 	// more than its word.
-	enabled, _ := l.Output(t.Context(), "systemctl", "is-enabled", "--", unit(name))
+	enabled, _ := p.Output(t.Context(), "systemctl", "is-enabled", "--", unit(name))
 	return truth{
-		Load: p["LoadState"], Active: p["ActiveState"], Sub: p["SubState"], Result: p["Result"],
-		Enabled: strings.TrimSpace(enabled), MainPID: number(t, p["MainPID"]), Restarts: number(t, p["NRestarts"]),
-		InvocationID: p["InvocationID"],
+		Load: said["LoadState"], Active: said["ActiveState"], Sub: said["SubState"], Result: said["Result"],
+		Enabled: strings.TrimSpace(enabled), MainPID: number(t, said["MainPID"]), Restarts: number(t, said["NRestarts"]),
+		InvocationID: said["InvocationID"],
 	}
 }
 
@@ -242,22 +256,34 @@ func told(s *client.Server) truth {
 // What the API learns by a signal may come a moment after systemctl's answer.
 func (l *lab) agree(t *testing.T, name string) *client.Server {
 	t.Helper()
-	want := l.shown(t, name)
+	return agreeAt(t, l, name, 10*time.Second)
+}
+
+func agreeAt(t *testing.T, p place, name string, soon time.Duration) *client.Server {
+	t.Helper()
+	api := p.Client()
+	defer api.Close()
+	now := func() *client.Server {
+		s, err := api.Server(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want := shownAt(t, p, name)
 	if want.Active == "inactive" && want.InvocationID == "" {
 		// systemd forgets a unit that is inactive; what it says of its last run is
 		// the default. left4med remembers, or says that it does not know.
-		last := told(l.server(t, name))
+		last := told(now())
 		want.Result, want.Restarts, want.InvocationID = last.Result, last.Restarts, last.InvocationID
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	s, err := l.Await(ctx, name, func(s *client.Server) bool { return s != nil && told(s) == want })
-	if err == nil {
-		return s
+	s, err := host.Await(ctx, api, name, func(s *client.Server) bool { return s != nil && told(s) == want })
+	if err != nil {
+		t.Fatalf("systemctl and the API disagree on %s (-systemctl +API):\n%s", name, cmp.Diff(want, told(now())))
 	}
-	s = l.server(t, name)
-	t.Fatalf("systemctl and the API disagree on %s (-systemctl +API):\n%s", name, cmp.Diff(want, told(s)))
-	return nil
+	return s
 }
 
 // ctl runs l4d2ctl as root and says how it ended.

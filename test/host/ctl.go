@@ -40,6 +40,11 @@ func (h *Host) MustCtl(t testing.TB, args ...string) string {
 func (h *Host) Await(ctx context.Context, name string, cond func(*client.Server) bool) (*client.Server, error) {
 	c := h.Client()
 	defer c.Close()
+	return Await(ctx, c, name, cond)
+}
+
+// Await is Host.Await for whatever host a client speaks to.
+func Await(ctx context.Context, c *client.Client, name string, cond func(*client.Server) bool) (*client.Server, error) {
 	for {
 		snap, err := c.Servers(ctx)
 		if err != nil {
