@@ -16,6 +16,7 @@ type healing struct {
 	next     time.Time   // when the next one is due; zero when none is
 	gaveUp   bool
 	timer    *time.Timer // of next
+	asking   bool        // a start is being stored: it is neither due nor under way
 }
 
 // healer is who asks for the starts that nobody asks for.
@@ -23,7 +24,7 @@ var healer = server.Requester{User: "left4med", Via: server.ViaHeal}
 
 // wantsHealing says whether r is to be started by left4med. The caller holds o.mu.
 func (o *Orchestrator) wantsHealing(r *record) bool {
-	return o.Settings.JobsEnabled && !o.closing && r.run == nil && r.row.Phase == server.PhaseReady &&
+	return o.Settings.JobsEnabled && !o.closing && r.run == nil && !r.healing.asking && r.row.Phase == server.PhaseReady &&
 		r.config.Heal.WantsHealing(r.drift, r.state())
 }
 
@@ -117,6 +118,7 @@ func (o *Orchestrator) heal(r *record, due time.Time) {
 	r.healing.unset()
 	if start {
 		r.healing.attempts = append(r.healing.attempts, time.Now().UTC().Round(0))
+		r.healing.asking = true
 	}
 	o.mu.Unlock()
 	if start {
@@ -126,6 +128,7 @@ func (o *Orchestrator) heal(r *record, due time.Time) {
 		o.Log.Warn().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot start a server again; trying on")
 	}
 	o.mu.Lock()
+	r.healing.asking = false
 	o.publish(r, server.ByJob) // where nothing came of it, it is considered anew
 	o.mu.Unlock()
 }

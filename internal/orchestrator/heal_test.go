@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"github.com/left4med/left4med/internal/server"
 	"github.com/left4med/left4med/internal/store"
@@ -192,5 +193,43 @@ func TestHealingGoesOnAfterARestart(t *testing.T) {
 			t.Errorf("healing (-want +got):\n%s", diff)
 		}
 		r.healing.unset()
+	})
+}
+
+// onLine calls itself for each line of a log.
+type onLine func()
+
+func (f onLine) Write(p []byte) (int, error) { f(); return len(p), nil }
+
+// TestNothingIsScheduledWhileAStartIsAskedFor looks at the server when the job is
+// stored and not yet begun, as a resync may.
+func TestNothingIsScheduledWhileAStartIsAskedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o, r, _ := sick(t, server.HealFailed)
+		looked := 0
+		synctest.Wait() // nobody logs now, and whoever will takes this lock before
+		o.mu.Lock()
+		o.Settings.Heal.Limit = 1
+		o.Log = zerolog.New(onLine(func() {
+			if o.mu.TryLock() {
+				o.publish(r, server.ByResync)
+				looked++
+				o.mu.Unlock()
+			}
+		}))
+		o.mu.Unlock()
+		time.Sleep(time.Minute)
+		want := []step{
+			{server.HistoryHealing, "heal", "scheduled", ""},
+			{server.HistoryJob, "start", "queued", server.ViaHeal}, {server.HistoryJob, "start", "failed", server.ViaHeal},
+			{server.HistoryHealing, "heal", "gave-up", ""},
+		}
+		got := steps(t, o)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if diff := cmp.Diff(want, got); diff != "" || looked == 0 {
+			t.Errorf("looked %d times; history (-want +got):\n%s", looked, diff)
+		}
 	})
 }
