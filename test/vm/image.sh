@@ -27,6 +27,5 @@ mount -t proc proc root/proc
 chroot root /usr/bin/env --ignore-environment PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 	LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive sh -euc "$script"
 umount root/proc
-# At the first boot the file system need not be made ready any further, and
-# there is nothing on it that a crash of the host should leave whole.
+# Initialized whole, so that the kernel need not do it during the first boot.
 mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -d root /proc/self/fd/3

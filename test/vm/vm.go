@@ -24,7 +24,6 @@ const bootTimeout = 5 * time.Minute
 // be called from many goroutines at once, but only one of them at a time should
 // switch it on and off.
 type Machine struct {
-	release machine.Release
 	name    string
 	kernel  string
 	disk    *os.File
@@ -83,7 +82,7 @@ func Boot(ctx context.Context, release machine.Release, log io.Writer) (*Machine
 		return nil, err
 	}
 	m := &Machine{
-		release: release, name: string(release) + "-" + strings.ToLower(rand.Text()[:8]), console: &console{},
+		name: string(release) + "-" + strings.ToLower(rand.Text()[:8]), console: &console{},
 	}
 	if m.kernel, err = kernelOf(tree); err != nil {
 		return nil, err
@@ -176,9 +175,6 @@ func (m *Machine) Close() error {
 	m.disk.Close()
 	return err
 }
-
-// Release is what the machine runs.
-func (m *Machine) Release() machine.Release { return m.release }
 
 // Console is the end of what the machine and qemu said, over all boots.
 func (m *Machine) Console() string { return m.console.String() }
