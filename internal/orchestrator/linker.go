@@ -191,6 +191,9 @@ func (l *linker) release(changes []*linkChange, enable bool, err error) {
 		}
 	}
 	if err == nil {
+		if err := l.o.Units.SyncLinks(); err != nil {
+			l.o.Log.Warn().Err(err).Msg("cannot have the enablement links written to the disk; a power cut may take the change back")
+		}
 		l.o.faults.pass("links changed")
 		l.o.linksMu.Lock() // a look at the links that began earlier must not be applied later
 		defer l.o.linksMu.Unlock()

@@ -126,6 +126,32 @@ func (m *Manager) LinksChanged() (int64, error) {
 	return st.ModTime().UnixNano(), nil
 }
 
+// SyncLinks has the directories of links written to the disk. systemd does not:
+// without it a power cut may take back a change that it called done, on a host
+// where /etc is on another file system than our database, whose own writes would
+// otherwise bring it along.
+func (m *Manager) SyncLinks() error {
+	dirs, err := m.wantsDirs()
+	if err != nil {
+		return err
+	}
+	for _, dir := range append(dirs, m.unitPath) {
+		if err := syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return ignoreAbsent(err)
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
 // TemplatePaths says where in systemd's search path the template is found: the
 // file in force (empty when there is none), and those that it hides. A mask
 // counts as a file.

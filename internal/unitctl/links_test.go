@@ -179,6 +179,24 @@ func TestTemplatePaths(t *testing.T) {
 	check(etc+server.Template, "usr/local/lib/systemd/system/"+server.Template, lib+server.Template)
 }
 
+// Nothing shows that a directory was written to the disk; what is no directory, or
+// gone in the meantime, must not fail the change that was made.
+func TestSyncLinks(t *testing.T) {
+	t.Parallel()
+	r := tree(t.TempDir())
+	m := New(Options{Root: string(r)})
+	for _, there := range []func(){
+		func() {},
+		func() { r.dir(t, etc) },
+		func() { r.link(t, "/x", wants+"left4me-server@a.service"); r.file(t, "", etc+"odd.wants") },
+	} {
+		there()
+		if err := m.SyncLinks(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLinksChanged(t *testing.T) {
 	t.Parallel()
 	r := tree(t.TempDir())
