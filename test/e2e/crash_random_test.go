@@ -36,6 +36,7 @@ func TestKilledAtRandomPoints(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+		h.act(t, c, client.ActionStop, names...) // each reload of systemd costs time for each unit that runs
 		victims := numbered("v", kills)
 		h.killDuringCreates(t, c, rng, victims)
 		h.act(t, c, client.ActionStart, victims...)
