@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/left4med/left4med/test/machine"
 )
 
@@ -38,16 +40,19 @@ func run(ctx context.Context, names []string) error {
 	if err := machine.CheckHost(); err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(ctx) // each waits for the network now and then
 	for _, release := range releases {
 		for _, ensure := range []func(context.Context, machine.Release, io.Writer) (string, error){
 			machine.EnsureBase, machine.EnsureVirtual,
 		} {
-			dir, err := ensure(ctx, release, os.Stderr)
-			if err != nil {
+			g.Go(func() error {
+				dir, err := ensure(ctx, release, os.Stderr)
+				if err == nil {
+					fmt.Println(dir)
+				}
 				return err
-			}
-			fmt.Println(dir)
+			})
 		}
 	}
-	return nil
+	return g.Wait()
 }
