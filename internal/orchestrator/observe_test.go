@@ -107,3 +107,32 @@ func TestStaleness(t *testing.T) {
 		t.Errorf("an old observation is not shown as stale: %v", got)
 	}
 }
+
+// A unit is unmasked and started while a list is on its way: the start's signals
+// are newer than the list, and do not tell that it can be loaded again.
+func TestTheLoadStateIsReadWhereSignalsAreNewer(t *testing.T) {
+	t.Parallel()
+	o, r, _ := observed(t)
+	o.mu.Lock()
+	r.unit.Load = "masked"
+	o.mu.Unlock()
+	o.handle(signal(9, "active", "running"))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := func(seq uint64, load string) unitctl.Snapshot {
+		return unitctl.Snapshot{
+			Stamp: unitctl.Stamp{Conn: 1, Seq: seq},
+			Units: map[string]server.Unit{r.row.Name.Unit(): {Load: load, Active: "activating", Sub: "start"}},
+		}
+	}
+	got := map[string]bool{
+		"older, and another": o.loadedOtherwise(r, list(8, "loaded")),
+		"older, the same":    o.loadedOtherwise(r, list(8, "masked")),
+		"newer":              o.loadedOtherwise(r, list(10, "loaded")), // compare applies it
+		"older, not listed":  o.loadedOtherwise(r, unitctl.Snapshot{Stamp: unitctl.Stamp{Conn: 1, Seq: 8}}),
+	}
+	want := map[string]bool{"older, and another": true, "older, the same": false, "newer": false, "older, not listed": true}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("read again (-want +got):\n%s", diff)
+	}
+}

@@ -149,6 +149,8 @@ func (s *resyncer) check(ctx context.Context) error {
 		}
 		if line, changed := o.compare(r, snap, now); changed {
 			again = append(again, look{r, &line})
+		} else if o.loadedOtherwise(r, snap) {
+			again = append(again, look{r, nil})
 		}
 	}
 	for _, r := range s.slice(o.order) {
@@ -201,6 +203,20 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 	}
 	o.apply(r, u, now, server.ByResync)
 	return line, false
+}
+
+// loadedOtherwise says whether the list has another load state of a server than is
+// known, and a signal has told something newer: signals tell all but that. The
+// caller holds o.mu.
+func (o *Orchestrator) loadedOtherwise(r *record, snap unitctl.Snapshot) bool {
+	if !snap.Stamp.Before(r.stamp) || r.run != nil {
+		return false
+	}
+	line, listed := snap.Units[r.row.Name.Unit()]
+	if !listed {
+		line.Load = o.unlistedLoad(r)
+	}
+	return line.Load != r.unit.Load
 }
 
 // unlistedLoad is the load state of a unit that systemd does not hold.
