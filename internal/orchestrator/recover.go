@@ -135,7 +135,10 @@ func (o *Orchestrator) mayResume(row store.JobRow) error {
 	if row.Kind != server.JobDelete && row.BootID != o.BootID {
 		return server.Errorf(server.CodeOvertaken, "the host was rebooted before the %s of %s was done; ask again if it is still wanted", row.Kind, row.Server)
 	}
-	foreign, err := o.foreignHand(row, want)
+	o.mu.RLock()
+	masked := rec.masked
+	o.mu.RUnlock()
+	foreign, err := o.foreignHand(row, want, masked)
 	if err != nil {
 		return err
 	}
@@ -157,7 +160,7 @@ func (o *Orchestrator) pastReturn(name server.Name) (bool, error) {
 
 // foreignHand tells from a job's mark whether somebody else turned the link
 // against it.
-func (o *Orchestrator) foreignHand(row store.JobRow, want bool) (bool, error) {
+func (o *Orchestrator) foreignHand(row store.JobRow, want, masked bool) (bool, error) {
 	linked, err := o.Units.Linked(string(row.Server))
 	if err != nil || linked == want {
 		return false, err
@@ -171,6 +174,9 @@ func (o *Orchestrator) foreignHand(row store.JobRow, want bool) (bool, error) {
 	}
 	if row.Step != stepLink {
 		return false, nil // it was and is the other way; the job had not come to it
+	}
+	if masked && !want {
+		return false, nil // systemd leaves a masked unit's link, whoever asks
 	}
 	// The job was about to turn it. If the links are as they were, it did not
 	// come to it; else it did, and somebody turned it back.
