@@ -190,21 +190,13 @@ func (r *run) takeOver() error {
 // takeRuntime has the directories of the instance's runtime made root's by a unit
 // that may: left4med itself has no capability.
 func (r *run) takeRuntime() error {
-	o, unit := r.o, r.rec.row.Name.AdoptUnit()
-	var result unitctl.JobResult
-	err := r.reach(func() (err error) {
-		result, err = o.Units.Start(r.ctx, unit)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if result != unitctl.JobDone {
-		_ = o.Units.ResetFailed(r.ctx, unit)
-		return server.Errorf(server.CodeNotAdoptable, "the directories of %s could not be taken over: %s ended as %q; `journalctl -u %s` says why",
+	unit := r.rec.row.Name.AdoptUnit()
+	result, err := r.runHelper(unit)
+	if err == nil && result != unitctl.JobDone {
+		err = server.Errorf(server.CodeNotAdoptable, "the directories of %s could not be taken over: %s ended as %q; `journalctl -u %s` says why",
 			r.rec.row.Name, unit, result, unit)
 	}
-	return nil
+	return err
 }
 
 // DisableOrphan removes an orphan's link and stops its unit. Its files stay.

@@ -147,3 +147,25 @@ func TestCheckOfShadows(t *testing.T) {
 		Cure: "rm /usr/local/lib/systemd/system/left4me-server@.service && systemctl daemon-reload",
 	}, checkShadows(h))
 }
+
+func TestCheckOrphans(t *testing.T) {
+	t.Parallel()
+	strange := orphan{instance: "Foo_1", enabled: true, loaded: true, unit: server.Unit{Active: "active", Sub: "running"}}
+	hostile, sound := orphan{instance: "10", files: true}, orphan{instance: "2", files: true}
+	adoptable := func(n orphan) bool { return n.instance == "2" }
+	for _, c := range []struct {
+		orphans     []orphan
+		found, cure string
+	}{
+		{[]orphan{hostile}, "1 of no server: 10 (an instance's directory)", "l4d2ctl orphans"},
+		{[]orphan{hostile, strange}, "2 of no server: 10 (an instance's directory), Foo_1 (enabled, active (running))", "l4d2ctl delete --orphan 'left4me-server@Foo_1.service'"},
+		{[]orphan{hostile, sound}, "2 of no server: 10 (an instance's directory), 2 (an instance's directory)", "l4d2ctl initialize --adopt --all"},
+	} {
+		want := Check{Name: "orphans", LookedAt: "units of left4me-server@.service, and the directories of instances", Found: c.found, Cure: c.cure}
+		checked(t, want, checkOrphans(c.orphans, adoptable))
+	}
+	checked(t, Check{
+		Name: "orphans", OK: true, LookedAt: "units of left4me-server@.service, and the directories of instances",
+		Found: "every unit and every instance belongs to a server",
+	}, checkOrphans(nil, adoptable))
+}

@@ -58,7 +58,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 	// What follows concerns the servers, not the daemon.
 	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot),
 		checkDrift(servers, host), checkStale(servers), checkHealing(servers), checkRules(servers, "/proc", checkShadows(host)),
-		checkOrphans(orphans), checkSudoers("/etc/sudoers", "/etc/sudoers.d"))
+		checkOrphans(orphans, o.canAdopt), checkSudoers("/etc/sudoers", "/etc/sudoers.d"))
 	for _, check := range o.Checks {
 		h.Checks = append(h.Checks, check(ctx))
 	}

@@ -186,21 +186,26 @@ func (r *run) alone(do func() error) error {
 // clearUpper has the upper layer emptied by a unit that runs with the game's
 // own uid: root does not walk a tree that a game could write.
 func (r *run) clearUpper() error {
-	o, unit := r.o, r.rec.row.Name.ClearUnit()
-	var result unitctl.JobResult
-	err := r.reach(func() (err error) {
-		result, err = o.Units.Start(r.ctx, unit)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if result != unitctl.JobDone {
-		_ = o.Units.ResetFailed(r.ctx, unit)
-		return server.Errorf(server.CodeInstanceFiles, "the files that the game %s wrote could not be removed: %s ended as %q; `journalctl -u %s` says why, then ask again",
+	unit := r.rec.row.Name.ClearUnit()
+	result, err := r.runHelper(unit)
+	if err == nil && result != unitctl.JobDone {
+		err = server.Errorf(server.CodeInstanceFiles, "the files that the game %s wrote could not be removed: %s ended as %q; `journalctl -u %s` says why, then ask again",
 			r.rec.row.Name, unit, result, unit)
 	}
-	return nil
+	return err
+}
+
+// runHelper has a unit do what left4med itself may not, and waits for its end. A
+// failure is forgotten, so that it can be tried again.
+func (r *run) runHelper(unit string) (result unitctl.JobResult, err error) {
+	err = r.reach(func() (err error) {
+		result, err = r.o.Units.Start(r.ctx, unit)
+		return err
+	})
+	if err == nil && result != unitctl.JobDone {
+		_ = r.o.Units.ResetFailed(r.ctx, unit)
+	}
+	return result, err
 }
 
 // forget leaves a tombstone in the store and takes the server out of the list.

@@ -338,26 +338,31 @@ func (o *Orchestrator) orphanUnits() []orphan {
 	return list
 }
 
-// checkOrphans names what is of the servers' template and is no server.
-func checkOrphans(orphans []orphan) Check {
+// canAdopt says whether an orphan's files can be adopted as they are.
+func (o *Orchestrator) canAdopt(n orphan) bool {
+	_, err := o.adoptable(server.Name(n.instance))
+	return n.files && err == nil
+}
+
+// checkOrphans names what is of the servers' template and is no server. What can
+// be adopted comes first; then what runs, or will.
+func checkOrphans(orphans []orphan, adoptable func(orphan) bool) Check {
 	c := Check{Name: "orphans", OK: true, LookedAt: "units of " + server.Template + ", and the directories of instances", Found: "every unit and every instance belongs to a server"}
 	if len(orphans) == 0 {
 		return c
 	}
-	shown := make([]string, 0, 10)
-	c.Cure = "l4d2ctl delete --orphan '" + server.Visible(unitOf(orphans[0].instance)) + "'"
+	list := make([]string, len(orphans))
 	for i, n := range orphans {
-		if n.files {
-			c.Cure = "l4d2ctl initialize --adopt --all"
-		}
-		if i < cap(shown) {
-			shown = append(shown, server.Visible(n.instance)+" ("+n.words()+")")
-		}
+		list[i] = server.Visible(n.instance) + " (" + n.words() + ")"
 	}
-	c.OK = false
-	c.Found = fmt.Sprintf("%d of no server: %s", len(orphans), strings.Join(shown, ", "))
-	if len(orphans) > len(shown) {
-		c.Found += " …"
+	c.OK, c.Found = false, fmt.Sprintf("%d of no server: %s", len(orphans), someOf(list))
+	stoppable := func(n orphan) bool { return n.enabled || n.loaded }
+	if slices.ContainsFunc(orphans, adoptable) {
+		c.Cure = "l4d2ctl initialize --adopt --all"
+	} else if i := slices.IndexFunc(orphans, stoppable); i >= 0 {
+		c.Cure = "l4d2ctl delete --orphan '" + server.Visible(unitOf(orphans[i].instance)) + "'"
+	} else {
+		c.Cure = "l4d2ctl orphans" // it says what stands in the way of each
 	}
 	return c
 }

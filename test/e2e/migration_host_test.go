@@ -138,7 +138,7 @@ func (m *migration) owners(t *testing.T, paths ...string) map[string]string {
 // modes. What their games write below the upper layers is left out.
 func (m *migration) trees(t *testing.T) map[string][]string {
 	t.Helper()
-	out := m.shell(t, "cd "+oldhost.Root+" && find instances runtime -mindepth 1 \\( -path 'runtime/*/upper/*' -o -path 'runtime/*/merged/*' -o -path 'runtime/*/work/*' \\) -prune -o -printf '%P %i %u:%g %m %y %l\\n' | sort")
+	out := m.shell(t, "cd "+oldhost.Root+" && find instances runtime -mindepth 1 -regextype posix-extended -regex 'runtime/[^/]+/(upper|merged|work)/.*' -prune -o -printf '%P %i %u:%g %m %y %l\\n' | sort")
 	all := map[string][]string{}
 	for line := range strings.Lines(out) {
 		name, _, _ := strings.Cut(strings.Fields(line)[0], "/")
