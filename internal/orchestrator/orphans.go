@@ -116,6 +116,14 @@ func (o *Orchestrator) findOrphans(snap unitctl.Snapshot, dirs []string, now tim
 			known[instance] = &n
 		}
 	}
+	again = o.compareOrphans(known, snap)
+	o.swapOrphans(known, now)
+	return again
+}
+
+// compareOrphans applies the orphans' lines of the list, and returns those whose
+// units are to be read. The caller holds o.mu.
+func (o *Orchestrator) compareOrphans(known map[string]*orphan, snap unitctl.Snapshot) (again []*orphan) {
 	for instance, n := range known {
 		line := snap.Units[unitOf(instance)]
 		if !n.loaded {
@@ -130,7 +138,6 @@ func (o *Orchestrator) findOrphans(snap unitctl.Snapshot, dirs []string, now tim
 			again = append(again, n) // in no order, so all have their turn
 		}
 	}
-	o.swapOrphans(known, now)
 	return again
 }
 
