@@ -25,6 +25,9 @@ type settings struct {
 	unset      []string
 	args       []string
 	overlays   []string
+	memoryMax  byteSize
+	cpuWeight  uint64
+	cpus       string
 	secret     string
 }
 
@@ -38,7 +41,7 @@ func newInitialize(a *app) *cobra.Command {
 		Short:   "create a server, or change its settings",
 		Long: `Initialize creates a server, with its settings and its files, and neither enables nor starts it. What is not given has its default: the lowest free port, the map c1m1_hotel, the game mode coop, 8 players, and the server's name as the name that players see.
 
-For a server that exists, the settings given are changed and all others stay; its files are written anew, which brings lost ones back. Changed settings apply at the next start: a server that runs goes on with the old ones until "l4d2ctl start --restart NAME".
+For a server that exists, the settings given are changed and all others stay; its files are written anew, which brings lost ones back. Changed settings apply at the next start: a server that runs goes on with the old ones until "l4d2ctl start --restart NAME". The limits --memory-max, --cpu-weight and --cpus are in force at once; a limit of memory below what the game has now is refused.
 
 With --secret the value of a secret is read from standard input, up to its end but for one line feed; on a terminal it is asked for, and not shown. rcon is the password for RCON, 8 to 64 characters; every server gets a random one when it is created, and an empty line makes a new one. password is what players need to join, 1 to 64 characters, and gslt the game server login token from Steam, 32 hexadecimal digits; an empty line takes them away. A secret has no spaces, quotation marks, backslashes or semicolons. Secrets apply at the next start and win over a user.cfg. left4med shows them to nobody.
 
@@ -52,6 +55,7 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
   l4d2ctl initialize versus-1 --unset sv_alltalk
   l4d2ctl initialize versus-1 --arg "-tickrate 100" --overlay maps --overlay plugins
   l4d2ctl initialize versus-1 --arg ""     # no further arguments
+  l4d2ctl initialize versus-1 --memory-max 1500M --cpus 0-1
   l4d2ctl initialize versus-1 --secret password <file
   echo | l4d2ctl initialize versus-1 --secret rcon     # a new random one
   l4d2ctl initialize --reset versus-1
@@ -88,6 +92,9 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	f.StringArrayVar(&s.args, "arg", nil, "a further `argument` of the game, as \"-tickrate 100\"; all that are given replace all there were")
 	f.StringArrayVar(&s.overlays, "overlay", nil, "an `overlay`, the topmost first; all that are given replace all there were")
 	f.StringVar(&s.heal, "heal", "", "`when` left4med starts the server again by itself: off; failed, once systemd has given it up; always, also after it ended or was stopped while enabled")
+	f.Var(&s.memoryMax, "memory-max", "the most memory the game may have: a `size` as 1G or 1500M, at least 256M; 0 for the default, 2G")
+	f.Uint64Var(&s.cpuWeight, "cpu-weight", 0, "its share of busy processors against other servers: a `number` from 1 to 10000; 0 for the default, 100")
+	f.StringVar(&s.cpus, "cpus", "", "the only `processors` it may run on, as 0-1,3; empty for all")
 	f.StringVar(&s.secret, "secret", "", "a `secret` to set: rcon, password or gslt; its value is read from standard input")
 	f.BoolVar(&reset, "reset", false, "stop the server and remove all that its game has written")
 	f.BoolVarP(&yes, "yes", "y", false, "with --reset: do not ask")
@@ -96,7 +103,7 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))
 	completes(cmd, "secret", "rcon", "password", "gslt")
 	completes(cmd, "gamemode", "coop", "versus", "survival", "scavenge", "realism")
-	for _, flag := range []string{"port", "map", "max-players", "hostname", "set", "unset", "arg", "overlay"} {
+	for _, flag := range []string{"port", "map", "max-players", "hostname", "set", "unset", "arg", "overlay", "memory-max", "cpu-weight", "cpus"} {
 		if err := cmd.RegisterFlagCompletionFunc(flag, nothing); err != nil { // only for a flag that does not exist
 			panic(err)
 		}
@@ -237,6 +244,9 @@ func (s *settings) patch(flags *pflag.FlagSet) (client.ConfigPatch, cvarChanges,
 	given(flags, "heal", &p.Heal, &heal)
 	given(flags, "arg", &p.Args, &args)
 	given(flags, "overlay", &p.Overlays, &overlays)
+	given(flags, "memory-max", &p.MemoryMax, (*uint64)(&s.memoryMax))
+	given(flags, "cpu-weight", &p.CPUWeight, &s.cpuWeight)
+	given(flags, "cpus", &p.CPUs, &s.cpus)
 	return p, cvars, nil
 }
 

@@ -16,7 +16,7 @@ func newList(a *app) *cobra.Command {
 		Aliases: []string{"ls"},
 		GroupID: reading,
 		Short:   "list all servers",
-		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)". NOTE says since when there is a drift, when a stale server was last seen, and when left4med starts a server again by itself, or that it gave up.
+		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)". NOTE says since when there is a drift, when a stale server was last seen, and when left4med starts a server again by itself, or that it gave up. On a wide terminal MEM and CPU say what memory a server takes and what share of one processor, where the host accounts for it.
 
 Elsewhere than on a terminal the columns are separated by tabs and times are given in full.`,
 		Example: `  l4d2ctl list
@@ -56,7 +56,37 @@ func (a *app) list(ctx context.Context, c *client.Client, _ []string) error {
 			rows[i] = row[:len(row)-1]
 		}
 	}
+	if at := slices.Index(header, "SINCE"); a.showsUsage(snapshot.Servers) {
+		header = slices.Insert(header, at, "MEM", "CPU")
+		for i := range rows {
+			rows[i] = slices.Insert(rows[i], at, usageCells(&snapshot.Servers[i])...)
+		}
+	}
 	return a.table(header, rows)
+}
+
+// wideTerminal is from how many characters on a line there is room for what the
+// servers use.
+const wideTerminal = 100
+
+// showsUsage says whether the table tells what the servers use: on a terminal
+// that has room for it, and a host that accounts for it. Programs read it with
+// --json.
+func (a *app) showsUsage(servers []client.Server) bool {
+	width, _ := terminalSize(a.stdout)
+	known := func(s client.Server) bool { return s.MemoryBytes != nil || s.CPUPercent != nil }
+	return isTerminal(a.stdout) && width >= wideTerminal && slices.ContainsFunc(servers, known)
+}
+
+func usageCells(s *client.Server) []cell {
+	memory, cpu := cell{text: "-"}, cell{text: "-"}
+	if s.MemoryBytes != nil {
+		memory.text = shortSize(*s.MemoryBytes)
+	}
+	if s.CPUPercent != nil {
+		cpu.text = percent(*s.CPUPercent)
+	}
+	return []cell{memory, cpu}
 }
 
 func (a *app) listRow(s *client.Server) []cell {

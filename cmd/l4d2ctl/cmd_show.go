@@ -142,13 +142,30 @@ func (v *sheet) unit(s *client.Server) {
 	if s.InvocationID != "" {
 		v.line("invocation", dim, "%s", s.InvocationID)
 	}
+	v.resources(s)
+}
+
+// resources are what the server takes of the host. What is unknown is left out.
+func (v *sheet) resources(s *client.Server) {
+	if !s.StartedAt.IsZero() {
+		v.line("up since", plain, "%s", v.when(s.StartedAt))
+	}
 	if s.MemoryBytes != nil {
-		v.line("memory", plain, "%.1f MiB", float64(*s.MemoryBytes)/(1<<20))
+		v.line("memory", plain, "%s", shortSize(*s.MemoryBytes))
 	}
 	if s.CPUUsageNS != nil {
-		v.line("cpu time", plain, "%s", time.Duration(*s.CPUUsageNS).Round(time.Millisecond))
+		share := ""
+		if s.CPUPercent != nil {
+			share = ", now " + percent(*s.CPUPercent) + " of one processor"
+		}
+		v.line("cpu time", plain, "%s%s", time.Duration(*s.CPUUsageNS).Round(time.Millisecond), share)
+	}
+	if s.Tasks != nil {
+		v.line("tasks", plain, "%d", *s.Tasks)
 	}
 }
+
+func percent(p float64) string { return fmt.Sprintf("%.0f %%", p) }
 
 func (v *sheet) settings(s *client.Server) {
 	c := s.Config
@@ -162,6 +179,15 @@ func (v *sheet) settings(s *client.Server) {
 	v.line("max players", plain, "%d", c.MaxPlayers)
 	v.line("hostname", plain, "%s", c.Hostname)
 	v.line("heal", plain, "%s", c.Heal)
+	if c.MemoryMax != 0 {
+		v.line("memory max", plain, "%s", shortSize(c.MemoryMax))
+	}
+	if c.CPUWeight != 0 {
+		v.line("cpu weight", plain, "%d", c.CPUWeight)
+	}
+	if c.CPUs != "" {
+		v.line("cpus", plain, "%s", c.CPUs)
+	}
 	if len(c.Args) > 0 {
 		v.line("arguments", plain, "%s", strings.Join(c.Args, " "))
 	}

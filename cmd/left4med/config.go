@@ -27,6 +27,9 @@ type config struct {
 	Start struct {
 		Settle duration `toml:"settle"`
 	} `toml:"start"`
+	Resources struct {
+		Interval duration `toml:"interval"`
+	} `toml:"resources"`
 	Flapping struct {
 		Restarts int      `toml:"restarts"`
 		Window   duration `toml:"window"`
@@ -65,6 +68,7 @@ func defaultConfig() config {
 	c.Resync.Enabled, c.Resync.Interval.Duration = s.ResyncEnabled, s.ResyncInterval
 	c.Jobs.Enabled = s.JobsEnabled
 	c.Start.Settle.Duration = s.Settle
+	c.Resources.Interval.Duration = s.ResourcesEvery
 	c.Flapping.Restarts, c.Flapping.Window.Duration = s.FlapRestarts, s.FlapWindow
 	c.Heal.First.Duration, c.Heal.Max.Duration = s.Heal.First, s.Heal.Max
 	c.Heal.Limit, c.Heal.Window.Duration = s.Heal.Limit, s.Heal.Window
@@ -108,6 +112,8 @@ func (c config) check() error {
 		return fmt.Errorf("[resync] interval is %s; it must lie between 1s and 24h", c.Resync.Interval)
 	case c.Start.Settle.Duration < 0 || c.Start.Settle.Duration > 10*time.Minute:
 		return fmt.Errorf("[start] settle is %s; it must lie between 0s and 10m", c.Start.Settle)
+	case c.Resources.Interval.Duration != 0 && (c.Resources.Interval.Duration < time.Second || c.Resources.Interval.Duration > time.Hour):
+		return fmt.Errorf("[resources] interval is %s; it must lie between 1s and 1h, or be 0s for never", c.Resources.Interval)
 	case c.Flapping.Restarts < 1 || c.Flapping.Restarts > 1000:
 		return fmt.Errorf("[flapping] restarts is %d; it must lie between 1 and 1000", c.Flapping.Restarts)
 	case c.Flapping.Window.Duration < time.Second || c.Flapping.Window.Duration > 7*24*time.Hour:
@@ -141,5 +147,7 @@ func (c config) settings() orchestrator.Settings {
 		},
 		HistoryEntries: c.History.Entries, HistoryDays: c.History.Days,
 		Ports: server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
+
+		ResourcesEvery: c.Resources.Interval.Duration,
 	}
 }

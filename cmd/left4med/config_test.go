@@ -51,6 +51,8 @@ interval = "1m30s"
 enabled = false
 [start]
 settle = "0s"
+[resources]
+interval = "0s"
 [flapping]
 restarts = 2
 window = "1h"

@@ -111,6 +111,7 @@ func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, 
 		Version:  version,
 		Host:     host,
 		BootID:   boot,
+		Capacity: func() server.Capacity { return capacity("/") },
 	})
 	return orch, orch.Load(ctx)
 }

@@ -19,8 +19,8 @@ func (r *run) create() error {
 	r.say("writing the instance's files")
 	err := o.Files.Create(r.ctx, name, r.rec.row.ID, r.rec.row.Config)
 	if err == nil {
-		if _, err := o.Units.AllowPorts(r.ctx, name.Unit(), r.rec.row.Config.PortRules()); err != nil {
-			o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot set the ports of a new server; its first start tries again")
+		if _, err := o.setUnit(r.ctx, name, r.rec.row.Config); err != nil {
+			o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot set the ports and limits of a new server; its first start tries again")
 		}
 		o.faults.pass("files created")
 		err = r.ready()
@@ -57,7 +57,7 @@ func (r *run) ready() error {
 func (r *run) takeBack() error {
 	o, name := r.o, r.rec.row.Name
 	if on, err := o.Files.Read(name); err == nil && on.ID == r.rec.row.ID {
-		if err := errors.Join(o.Files.Retire(name), o.Files.Remove(name), o.Units.ForgetPorts(o.jobsCtx, name.Unit())); err != nil {
+		if err := errors.Join(o.Files.Retire(name), o.Files.Remove(name), o.Units.Forget(o.jobsCtx, name.Unit())); err != nil {
 			return fmt.Errorf("cannot remove what was made of %s: %w", name, err)
 		}
 	}
@@ -82,11 +82,11 @@ func (r *run) delete() error {
 	if err := o.Files.Remove(name); err != nil {
 		return err
 	}
-	if err := r.reach(func() error { return o.Units.ForgetPorts(r.ctx, name.Unit()) }); err != nil {
+	if err := r.reach(func() error { return o.Units.Forget(r.ctx, name.Unit()) }); err != nil {
 		if unreached(err) || r.ctx.Err() != nil {
 			return err
 		}
-		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot take back the ports of a deleted server; `systemctl revert` does it")
+		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot take back the ports and limits of a deleted server; `systemctl revert` does it")
 	}
 	o.faults.pass("files removed")
 	return r.forget()

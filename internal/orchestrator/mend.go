@@ -2,13 +2,14 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
 )
 
 // mend brings up to date what an older version wrote of a server: its files, and
-// the ports that its unit may bind. Where nothing is to be done it reads a few
+// what is set of its unit. Where nothing is to be done it reads a few
 // files. The caller has claimed the server.
 func (o *Orchestrator) mend(ctx context.Context, r *record) error {
 	o.mu.RLock()
@@ -17,18 +18,26 @@ func (o *Orchestrator) mend(ctx context.Context, r *record) error {
 	if err := o.Files.Complete(ctx, name, id, cfg); err != nil {
 		return err
 	}
-	return o.allowPorts(ctx, name, cfg)
+	return o.fitUnit(ctx, name, cfg)
 }
 
-// allowPorts lets a server's unit bind its own ports.
-func (o *Orchestrator) allowPorts(ctx context.Context, name server.Name, cfg server.Config) error {
-	changed, err := o.Units.AllowPorts(ctx, name.Unit(), cfg.PortRules())
-	if changed {
+// fitUnit has systemd know a server's ports and limits.
+func (o *Orchestrator) fitUnit(ctx context.Context, name server.Name, cfg server.Config) error {
+	ports, err := o.setUnit(ctx, name, cfg)
+	if ports {
 		// Of a loaded unit systemd has put our ports in the place of all others;
 		// an administrator's own it reads again with the unit's files.
 		o.linker.reload()
 	}
 	return err
+}
+
+// setUnit sets which ports a server's unit may bind, and its limits, and answers
+// whether it had to change the ports.
+func (o *Orchestrator) setUnit(ctx context.Context, name server.Name, cfg server.Config) (ports bool, err error) {
+	ports, err = o.Units.AllowPorts(ctx, name.Unit(), cfg.PortRules())
+	_, limits := o.Units.SetLimits(ctx, name.Unit(), cfg.Limits())
+	return ports, errors.Join(err, limits)
 }
 
 // mending mends all servers, once after the start, since the version may be a new

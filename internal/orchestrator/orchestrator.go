@@ -30,6 +30,7 @@ type Settings struct {
 	HistoryEntries int // as many are kept, default 100,000
 	HistoryDays    int // and none older than so many days, default 90
 	Ports          server.PortRange
+	ResourcesEvery time.Duration // how often the servers' use of the host is sampled, default 10 s; 0: never
 }
 
 // DefaultSettings are the settings of a daemon without a configuration file.
@@ -39,6 +40,7 @@ func DefaultSettings() Settings {
 		JobsEnabled: true, Settle: 2 * time.Second,
 		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy,
 		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
+		ResourcesEvery: 10 * time.Second,
 	}
 }
 
@@ -58,6 +60,8 @@ type Options struct {
 	Version  string
 	Host     string
 	BootID   string // tells one boot of the host from another
+	// Capacity says what the host has, for limits; not checked when nil.
+	Capacity func() server.Capacity
 	// Checks are what Health says of the parts around, in this order.
 	Checks []func(context.Context) server.Check
 }
@@ -202,6 +206,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	})
 	g.Go(func() error {
 		o.watchAge(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.sampling(ctx)
 		return nil
 	})
 	g.Go(func() error {

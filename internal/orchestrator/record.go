@@ -28,6 +28,8 @@ type record struct {
 
 	healing healing
 
+	usage usage // of the host, as last sampled
+
 	orphan bool // of no server: nothing of it is published
 
 	overlooked bool // a resync found a change and left it to the job
@@ -143,6 +145,10 @@ func (r *record) view(heal server.HealPolicy) server.Server {
 		s.Result, s.MainPID, s.InvocationID = r.unit.Result, r.unit.MainPID, r.unit.InvocationID
 		s.Restarts, s.RestartDue = &restarts, &due
 		s.StateSince, s.ObservedAt, s.ObservedBy = r.unit.Since.UTC(), r.observedAt.UTC(), r.observedBy
+		if r.unit.Active == "active" {
+			s.StartedAt = s.StateSince // a unit of this type changes its state once more when it ends
+		}
+		r.usage.show(&s)
 	}
 	if r.run != nil {
 		s.Job = r.run.job
@@ -160,7 +166,8 @@ func (r *record) restartDue() bool {
 // the counters of resources.
 func same(a, b *server.Server) bool {
 	x, y := *a, *b
-	x.ObservedAt, x.ObservedBy, x.MemoryBytes, x.CPUUsageNS = y.ObservedAt, y.ObservedBy, y.MemoryBytes, y.CPUUsageNS
+	x.ObservedAt, x.ObservedBy = y.ObservedAt, y.ObservedBy
+	x.MemoryBytes, x.CPUUsageNS, x.CPUPercent, x.Tasks = y.MemoryBytes, y.CPUUsageNS, y.CPUPercent, y.Tasks
 	if !equal(x.Restarts, y.Restarts) || !equal(x.RestartDue, y.RestartDue) || !sameJob(x.Job, y.Job) {
 		return false
 	}

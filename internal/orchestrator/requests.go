@@ -273,7 +273,20 @@ func (o *Orchestrator) newConfig(name server.Name, patch server.ConfigPatch) (se
 	} else if owner := owners[cfg.Port]; owner != "" {
 		return cfg, errPortTaken(cfg.Port, owner)
 	}
-	return cfg, errors.Join(cfg.Validate(o.Settings.Ports), o.Files.CheckOverlays(cfg))
+	return cfg, o.checkConfig(server.Config{}, cfg)
+}
+
+// checkConfig says whether a server may have the settings cfg in the place of old.
+func (o *Orchestrator) checkConfig(old, cfg server.Config) error {
+	if err := cfg.Validate(o.Settings.Ports); err != nil {
+		return err
+	}
+	if o.Capacity != nil && !cfg.SameLimits(old) {
+		if err := o.Capacity().Check(cfg.Limits()); err != nil {
+			return err
+		}
+	}
+	return o.Files.CheckOverlays(cfg)
 }
 
 func errPortTaken(port uint16, owner server.Name) *server.Error {
@@ -313,8 +326,14 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 		write = secret
 	}
 	old, oldInvocation := r.row.Config, r.row.ChangedInvocation
+	if err := o.roomFor(ctx, r, old.Limits(), cfg.Limits()); err != nil {
+		return nil, err
+	}
+	if secret == nil && cfg.OnlyLimitsDiffer(old) {
+		invocation = oldInvocation // no start is needed for them
+	}
 	if secret == nil && cfg.Equal(old) {
-		invocation = oldInvocation // the files are written all the same: that mends what is missing
+		// The files are written all the same: that mends what is missing.
 	} else if err := o.Store.SetConfig(ctx, r.row.ID, cfg, invocation); err != nil {
 		return nil, err
 	}
@@ -324,8 +343,8 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 	if changes := old.Changes(cfg); changes != "" {
 		o.noteChange(ctx, server.HistoryEntry{Server: string(name), ServerID: r.row.ID, What: "change", By: &who, Detail: changes})
 	}
-	if err := o.allowPorts(ctx, name, cfg); err != nil {
-		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot set the ports of a server; its next start tries again")
+	if err := o.fitUnit(ctx, name, cfg); err != nil {
+		o.Log.Warn().Err(err).Str("SERVER", string(name)).Msg("cannot set the ports and limits of a server; its next start tries again")
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -359,5 +378,5 @@ func (o *Orchestrator) changed(r *record, patch server.ConfigPatch) (cfg server.
 	if r.state().Live() {
 		invocation = r.unit.InvocationID
 	}
-	return cfg, invocation, errors.Join(cfg.Validate(o.Settings.Ports), o.Files.CheckOverlays(cfg))
+	return cfg, invocation, o.checkConfig(r.row.Config, cfg)
 }

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Config is what an operator sets for a server. It applies at the next start.
+// Config is what an operator sets for a server. It applies at the next
+// start, but for the limits, which apply at once.
 type Config struct {
 	Port       uint16            `json:"port" doc:"The game's UDP and RCON port; when left out of a new server, the lowest free one of the range."`
 	Map        string            `json:"map" doc:"The first map."`
@@ -19,6 +20,10 @@ type Config struct {
 	Overlays   []string          `json:"overlays" doc:"Directories below overlays/, the topmost first."`
 	CVars      map[string]string `json:"cvars" doc:"Console variables, written to server.cfg."`
 	Heal       Heal              `json:"heal" enum:"off,failed,always" doc:"When left4med starts the server again by itself: failed, once systemd has given it up; always, also after it ended or was stopped while enabled."`
+
+	MemoryMax uint64 `json:"memory_max,omitempty" doc:"The most memory the game may have, in bytes, in force at once; left out for the unit's own, 2 GiB."`
+	CPUWeight uint64 `json:"cpu_weight,omitempty" doc:"Its share of busy processors against other servers, 1 to 10000, in force at once; left out for systemd's own, 100."`
+	CPUs      string `json:"cpus,omitempty" doc:"The only processors it may run on, as 0-1,3, in force at once; left out for all."`
 }
 
 // Heal is the operator's wish for what happens after systemd gave up.
@@ -43,6 +48,10 @@ type ConfigPatch struct {
 	Overlays   *[]string          `json:"overlays,omitempty" doc:"Directories below overlays/, the topmost first; replaces all."`
 	CVars      *map[string]string `json:"cvars,omitempty" doc:"Console variables, written to server.cfg; replaces all."`
 	Heal       *Heal              `json:"heal,omitempty" enum:"off,failed,always" doc:"When left4med starts the server again by itself: failed, once systemd has given it up; always, also after it ended or was stopped while enabled. Default off."`
+
+	MemoryMax *uint64 `json:"memory_max,omitempty" doc:"The most memory the game may have, in bytes, at least 256 MiB; 0 for the default, 2 GiB. In force at once."`
+	CPUWeight *uint64 `json:"cpu_weight,omitempty" doc:"Its share of busy processors against other servers, 1 to 10000; 0 for the default, 100. In force at once."`
+	CPUs      *string `json:"cpus,omitempty" doc:"The only processors it may run on, as 0-1,3; empty for all. In force at once."`
 }
 
 // DefaultConfig is the configuration of a new server before its patch, without
@@ -65,6 +74,9 @@ func (p ConfigPatch) Apply(c Config) Config {
 	set(&c.Args, p.Args)
 	set(&c.Overlays, p.Overlays)
 	set(&c.CVars, p.CVars)
+	set(&c.MemoryMax, p.MemoryMax)
+	set(&c.CPUWeight, p.CPUWeight)
+	set(&c.CPUs, p.CPUs)
 	return c.Clone()
 }
 
@@ -88,6 +100,7 @@ func (c Config) Clone() Config {
 func (c Config) Equal(d Config) bool {
 	return c.Port == d.Port && c.Map == d.Map && c.GameMode == d.GameMode && c.MaxPlayers == d.MaxPlayers &&
 		c.Hostname == d.Hostname && c.Heal == d.Heal &&
+		c.SameLimits(d) &&
 		slices.Equal(c.Args, d.Args) && slices.Equal(c.Overlays, d.Overlays) && maps.Equal(c.CVars, d.CVars)
 }
 
@@ -115,6 +128,9 @@ func (c Config) Changes(d Config) string {
 	list("overlays", slices.Equal(c.Overlays, d.Overlays))
 	list("cvars", maps.Equal(c.CVars, d.CVars))
 	value("heal", c.Heal, d.Heal)
+	value("memory_max", c.MemoryMax, d.MemoryMax)
+	value("cpu_weight", c.CPUWeight, d.CPUWeight)
+	value("cpus", fmt.Sprintf("%q", c.CPUs), fmt.Sprintf("%q", d.CPUs))
 	return strings.Join(names, ", ")
 }
 
@@ -171,7 +187,10 @@ func (c Config) Validate(ports PortRange) error {
 	if err := validateOverlays(c.Overlays); err != nil {
 		return err
 	}
-	return validateCVars(c.CVars)
+	if err := validateCVars(c.CVars); err != nil {
+		return err
+	}
+	return c.validateLimits()
 }
 
 func fieldError(field, format string, args ...any) *Error {

@@ -32,6 +32,7 @@ func TestValidateAccepts(t *testing.T) {
 	c.Overlays = []string{"sourcemod-1.12", "7"}
 	c.CVars = map[string]string{"sv_cheats": "0", "z_difficulty": "Expert", "mp_disable_autokick": "1", "director_no_death_check": ""}
 	c.Heal = server.HealAlways
+	c.MemoryMax, c.CPUWeight, c.CPUs = 256<<20, 10000, "0-3,7"
 	if err := c.Validate(server.DefaultPorts); err != nil {
 		t.Error(err)
 	}
@@ -83,6 +84,14 @@ func TestValidateRefuses(t *testing.T) {
 		"cvar newline":        {"config.cvars", func(c *server.Config) { c.CVars = map[string]string{"sv_cheats": "1\nquit"} }},
 		"cvar semicolon":      {"config.cvars", func(c *server.Config) { c.CVars = map[string]string{"sv_cheats": "1;quit"} }},
 		"cvar name injection": {"config.cvars", func(c *server.Config) { c.CVars = map[string]string{"sv_a;quit": "1"} }},
+		"memory low":          {"config.memory_max", func(c *server.Config) { c.MemoryMax = 256<<20 - 1 }},
+		"weight high":         {"config.cpu_weight", func(c *server.Config) { c.CPUWeight = 10001 }},
+		"cpus of words":       {"config.cpus", func(c *server.Config) { c.CPUs = "all" }},
+		"cpus backwards":      {"config.cpus", func(c *server.Config) { c.CPUs = "3-1" }},
+		"cpus huge":           {"config.cpus", func(c *server.Config) { c.CPUs = "0-99999999999" }},
+		"cpus newline":        {"config.cpus", func(c *server.Config) { c.CPUs = "0\n1" }},
+		"cpus space":          {"config.cpus", func(c *server.Config) { c.CPUs = "0 1" }},
+		"cpus long":           {"config.cpus", func(c *server.Config) { c.CPUs = long }},
 		"cvar long":           {"config.cvars", func(c *server.Config) { c.CVars = map[string]string{"sv_tags": long} }},
 	}
 	for name, tt := range tests {
@@ -134,7 +143,8 @@ func TestChanges(t *testing.T) {
 	}
 	after.Map, after.Heal, after.MaxPlayers = "c9m1_alleys", server.HealAlways, 3
 	after.CVars["sv_gravity"], after.Args, after.Overlays = "a value that is not told", []string{"-x"}, []string{"y"}
-	want := fmt.Sprintf("map %s -> c9m1_alleys, max_players %d -> 3, args, overlays, cvars, heal %s -> always", before.Map, before.MaxPlayers, before.Heal)
+	after.MemoryMax, after.CPUWeight, after.CPUs = 1<<30, 50, "0"
+	want := fmt.Sprintf("map %s -> c9m1_alleys, max_players %d -> 3, args, overlays, cvars, heal %s -> always, memory_max 0 -> 1073741824, cpu_weight 0 -> 50, cpus \"\" -> \"0\"", before.Map, before.MaxPlayers, before.Heal)
 	if diff := cmp.Diff(want, before.Changes(after)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

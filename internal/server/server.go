@@ -28,11 +28,15 @@ type Server struct {
 	RestartDue    *bool   `json:"restart_due,omitempty" doc:"True when settings were changed that only the next start applies."`
 
 	StateSince time.Time `json:"state_since,omitzero"`
+	StartedAt  time.Time `json:"started_at,omitzero" doc:"When this run became active, which is since when the server is up; left out while it is not."`
 	ObservedAt time.Time `json:"observed_at,omitzero"`
 	ObservedBy Observer  `json:"observed_by,omitempty" enum:"signal,resync,job"`
 
-	MemoryBytes *uint64 `json:"memory_bytes,omitempty" doc:"Absent when the host does not account for it."`
-	CPUUsageNS  *uint64 `json:"cpu_usage_ns,omitempty" doc:"Absent when the host does not account for it."`
+	MemoryBytes *uint64 `json:"memory_bytes,omitempty" doc:"As last sampled. Absent when the host does not account for it."`
+	CPUUsageNS  *uint64 `json:"cpu_usage_ns,omitempty" doc:"Processor time since the start. Absent when the host does not account for it."`
+
+	CPUPercent *float64 `json:"cpu_percent,omitempty" doc:"Of one processor, between the last two samples of this run; two busy processors are 200."`
+	Tasks      *uint64  `json:"tasks,omitempty" doc:"Processes and threads. Absent when the host does not account for them."`
 
 	Phase  Phase   `json:"phase" enum:"creating,ready,deleting"`
 	Config *Config `json:"config,omitempty" doc:"Left out for clients that may not inspect."`

@@ -176,6 +176,20 @@ func (l *link) calls(ctx context.Context, requests []request) ([]*dbus.Call, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // of those that are left when one fails
+	pending := l.send(ctx, requests)
+	replies := make([]*dbus.Call, len(requests))
+	for i := range pending {
+		var err error
+		if replies[i], err = l.reply(ctx, pending[i]); err != nil {
+			return nil, err
+		}
+	}
+	return replies, nil
+}
+
+// send asks several things and returns where the replies come, in the order of
+// the requests.
+func (l *link) send(ctx context.Context, requests []request) []chan *dbus.Call {
 	pending := make([]chan *dbus.Call, len(requests))
 	for i := range pending {
 		pending[i] = make(chan *dbus.Call, 1)
@@ -187,14 +201,7 @@ func (l *link) calls(ctx context.Context, requests []request) ([]*dbus.Call, err
 			l.bus.Object(busName, r.path).GoWithContext(ctx, r.method, 0, pending[i], r.args...)
 		}
 	}()
-	replies := make([]*dbus.Call, len(requests))
-	for i := range pending {
-		var err error
-		if replies[i], err = l.reply(ctx, pending[i]); err != nil {
-			return nil, err
-		}
-	}
-	return replies, nil
+	return pending
 }
 
 func (l *link) reply(ctx context.Context, pending <-chan *dbus.Call) (*dbus.Call, error) {

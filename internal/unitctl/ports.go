@@ -2,10 +2,6 @@ package unitctl
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,8 +10,8 @@ import (
 	"github.com/left4med/left4med/internal/server"
 )
 
-// portsFile is what systemd calls the drop-in that it writes for the property.
-const portsFile = "50-SocketBindAllow.conf"
+// portsProperty is the property that says which ports a unit may bind.
+const portsProperty = "SocketBindAllow"
 
 // AllowPorts sets which ports a unit's processes may bind beside those that the
 // unit file allows, for every start from now on (SocketBindAllow= in a drop-in
@@ -28,7 +24,7 @@ func (m *Manager) AllowPorts(ctx context.Context, unit string, rules []server.Po
 	if err := checkUnit(unit); err != nil {
 		return false, err
 	}
-	if server.SameRules(rules, m.portsOf(unit)) {
+	if server.SameRules(rules, m.control(unit, portsProperty)) {
 		return false, nil
 	}
 	l, err := m.live()
@@ -61,7 +57,7 @@ func (m *Manager) HoldPorts(ctx context.Context, unit string) error {
 	if able, err := l.bindsPorts(ctx); err != nil || !able {
 		return explain(doing, err)
 	}
-	reply, err := l.call(ctx, unitPathOf(unit), propsFace+".Get", serviceFace, "SocketBindAllow")
+	reply, err := l.call(ctx, unitPathOf(unit), propsFace+".Get", serviceFace, portsProperty)
 	if err != nil {
 		return explain(doing, err)
 	}
@@ -77,83 +73,10 @@ func (m *Manager) HoldPorts(ctx context.Context, unit string) error {
 	return explain(doing, l.setPorts(ctx, unit, runtime, rules))
 }
 
-// ForgetPorts takes back what AllowPorts set.
-func (m *Manager) ForgetPorts(ctx context.Context, unit string) error {
-	if err := checkUnit(unit); err != nil {
-		return err
-	}
-	if !exists(filepath.Join(m.controlDir(unit), portsFile)) {
-		return nil
-	}
-	l, err := m.live()
-	if err != nil {
-		return err
-	}
-	doing := "take back the ports of " + unit
-	if m.changedByHand(unit) {
-		const runtime = false
-		return explain(doing, l.setPorts(ctx, unit, runtime, nil))
-	}
-	_, err = l.call(ctx, managerPath, managerFace+".RevertUnitFiles", []string{unit})
-	return explain(doing, err)
-}
-
-// changedByHand says whether somebody else has set something for the unit, which
-// RevertUnitFiles would take away too.
-func (m *Manager) changedByHand(unit string) bool {
-	for _, dir := range []string{m.unitPath, m.unitPath + ".attached", m.runPath} {
-		if exists(filepath.Join(dir, unit)) || exists(filepath.Join(dir, unit+".d")) {
-			return true
-		}
-	}
-	for _, dir := range []string{m.controlDir(unit), filepath.Join(m.runPath+".control", unit+".d")} {
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return true
-		}
-		if slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != portsFile }) {
-			return true
-		}
-	}
-	return false
-}
-
-// controlDir is where systemd keeps what was set for one unit.
-func (m *Manager) controlDir(unit string) string {
-	return filepath.Join(m.unitPath+".control", unit+".d")
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// portsOf reads the rules that stand in the unit's drop-in; nil when there is
-// none.
-func (m *Manager) portsOf(unit string) (rules []string) {
-	text, err := os.ReadFile(filepath.Join(m.controlDir(unit), portsFile))
-	if err != nil {
-		return nil
-	}
-	for line := range strings.Lines(string(text)) {
-		rule, ok := strings.CutPrefix(strings.TrimSpace(line), "SocketBindAllow=")
-		if ok && rule != "" {
-			rules = append(rules, rule)
-		}
-	}
-	return rules
-}
-
 // bindRule is one element of SocketBindAllow's a(iiqq).
 type bindRule struct {
 	Family, Protocol int32
 	Count, First     uint16
-}
-
-// property is an element of the a(sv) that SetUnitProperties takes.
-type property struct {
-	Name  string
-	Value dbus.Variant
 }
 
 func bindRules(rules []server.PortRule) (list []bindRule) {
@@ -169,14 +92,18 @@ func bindRules(rules []server.PortRule) (list []bindRule) {
 }
 
 func (l *link) setPorts(ctx context.Context, unit string, runtime bool, list []bindRule) error {
+	return l.setProperties(ctx, unit, runtime, bindProperties(list))
+}
+
+// bindProperties spell ports for SetUnitProperties.
+func bindProperties(list []bindRule) []property {
 	// An empty list clears what was set; any other is added to it, and systemd
 	// writes down the whole.
-	set := []property{{"SocketBindAllow", dbus.MakeVariant([]bindRule{})}}
+	set := []property{{portsProperty, dbus.MakeVariant([]bindRule{})}}
 	if len(list) > 0 {
-		set = append(set, property{"SocketBindAllow", dbus.MakeVariant(list)})
+		set = append(set, property{portsProperty, dbus.MakeVariant(list)})
 	}
-	_, err := l.call(ctx, managerPath, managerFace+".SetUnitProperties", unit, runtime, set)
-	return err
+	return set
 }
 
 // bindsPorts says whether systemd is built with what SocketBindAllow= needs.

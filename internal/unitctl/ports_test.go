@@ -35,7 +35,7 @@ func TestPorts(t *testing.T) {
 			if h.Run(t.Context(), "test", "-e", control) == nil {
 				t.Error("a systemd that cannot forbid ports was asked to")
 			}
-			if err := h.m.ForgetPorts(bounded(t), a); err != nil {
+			if err := h.m.Forget(bounded(t), a); err != nil {
 				t.Error(err)
 			}
 			return
@@ -78,20 +78,20 @@ func TestPorts(t *testing.T) {
 		if diff := cmp.Diff(want+"SocketBindAllow=ipv4:udp9999\n", h.allowed(t, a)); diff != "" {
 			t.Errorf("beside an administrator's: %s", diff)
 		}
-		if err := h.m.ForgetPorts(bounded(t), a); err != nil {
+		if err := h.m.Forget(bounded(t), a); err != nil {
 			t.Error(err)
 		}
-		if text := h.MustRun(t, "cat", control+"/"+portsFile); strings.Contains(text, "27001") {
+		if text := h.MustRun(t, "cat", control+"/"+controlFile(portsProperty)); strings.Contains(text, "27001") {
 			t.Errorf("not taken back:\n%s", text)
 		}
 		h.MustRun(t, "test", "-e", own+"/own.conf")
 		h.MustRun(t, "rm", "-r", own)
 		set(true, first...)
-		if err := h.m.ForgetPorts(bounded(t), a); err != nil {
+		if err := h.m.Forget(bounded(t), a); err != nil {
 			t.Error(err)
 		}
 		if h.Run(t.Context(), "test", "-e", control) == nil {
-			t.Error("the drop-in is there after ForgetPorts")
+			t.Error("the drop-in is there after Forget")
 		}
 	})
 }
