@@ -28,7 +28,8 @@ type (
 	Via         = server.Via
 	Code        = server.Code
 
-	Orphan = server.Orphan
+	Orphan  = server.Orphan
+	Overlay = server.Overlay
 
 	HistoryEntry = server.HistoryEntry
 	HistoryKind  = server.HistoryKind
@@ -131,6 +132,7 @@ const (
 	CodePortTaken          = server.CodePortTaken
 	CodeNoFreePort         = server.CodeNoFreePort
 	CodeOverlayNotFound    = server.CodeOverlayNotFound
+	CodeOverlayInUse       = server.CodeOverlayInUse
 	CodeBusy               = server.CodeBusy
 	CodeTooLarge           = server.CodeTooLarge
 	CodeTooMany            = server.CodeTooMany

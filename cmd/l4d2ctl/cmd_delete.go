@@ -14,26 +14,31 @@ import (
 
 func newDelete(a *app) *cobra.Command {
 	var yes, noWait bool
-	var orphans []string
+	var orphans, overlays []string
 	cmd := &cobra.Command{
-		Use:     "delete NAME… | --orphan UNIT",
+		Use:     "delete NAME… | --orphan UNIT | --overlay NAME",
 		GroupID: writing,
 		Short:   "stop servers and remove them with their files",
 		Long: `Delete disables and stops servers and removes them with all of their files: their settings, and what their games have written. It cannot be undone.
 
 On a terminal each name must be typed once more. Without a terminal --yes is required.
 
-With --orphan a unit that belongs to no server, as "l4d2ctl orphans" lists them, is disabled and stopped. Its files stay, so nothing is asked.`,
+With --orphan a unit that belongs to no server, as "l4d2ctl orphans" lists them, is disabled and stopped. Its files stay, so nothing is asked.
+
+With --overlay an overlay that no server uses, as "l4d2ctl list --overlays" lists them, is removed with all of its files. Its name must be typed once more, too.`,
 		Example: `  l4d2ctl delete versus-1
   l4d2ctl delete --yes versus-1 versus-2
-  l4d2ctl delete --orphan left4me-server@Foo_1.service`,
+  l4d2ctl delete --orphan left4me-server@Foo_1.service
+  l4d2ctl delete --overlay old-maps`,
 		ValidArgsFunction: a.completeNames(0),
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case len(orphans) == 0:
+			case len(orphans) > 0 && len(overlays) > 0:
+				return errors.New("--orphan and --overlay exclude each other")
+			case len(orphans)+len(overlays) == 0:
 				return someNames(cmd, args)
 			case len(args) > 0:
-				return errors.New("--orphan and the names of servers exclude each other")
+				return errors.New("--orphan and --overlay, and the names of servers, exclude each other")
 			}
 			return nil
 		},
@@ -41,12 +46,18 @@ With --orphan a unit that belongs to no server, as "l4d2ctl orphans" lists them,
 			if len(orphans) > 0 {
 				return a.disableOrphans(ctx, c, orphans, noWait)
 			}
+			if len(overlays) > 0 {
+				return a.deleteOverlays(ctx, c, overlays, yes)
+			}
 			return a.delete(ctx, c, args, yes, noWait)
 		}),
 	}
 	cmd.Flags().StringArrayVar(&orphans, "orphan", nil, "disable and stop this `unit`, which belongs to no server; may be given many times")
-	if err := cmd.RegisterFlagCompletionFunc("orphan", a.completeOrphans(true, true)); err != nil { // only for a flag that does not exist
-		panic(err)
+	cmd.Flags().StringArrayVar(&overlays, "overlay", nil, "remove this `overlay`, which no server uses; may be given many times")
+	for flag, complete := range map[string]cobra.CompletionFunc{"orphan": a.completeOrphans(true, true), "overlay": a.completeOverlays(true)} {
+		if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil { // only for a flag that does not exist
+			panic(err)
+		}
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the end of the jobs; print their numbers")
@@ -58,8 +69,8 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 	if err != nil {
 		return err
 	}
-	if !yes && !isTerminal(a.stdin) {
-		return usage(errors.New("delete asks before it removes anything, and there is no terminal to ask on: give --yes if you are sure"))
+	if err := a.canAsk(yes); err != nil {
+		return err
 	}
 	before, err := a.servers(ctx, c)
 	if err != nil {
@@ -71,6 +82,14 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 		}
 	}
 	return a.each(ctx, c, before.EventID, chosen, c.Delete, noWait)
+}
+
+// canAsk says whether delete may go on: it is sure, or can ask.
+func (a *app) canAsk(yes bool) error {
+	if !yes && !isTerminal(a.stdin) {
+		return usage(errors.New("delete asks before it removes anything, and there is no terminal to ask on: give --yes if you are sure"))
+	}
+	return nil
 }
 
 // disableOrphans disables and stops units that belong to no server.
@@ -114,17 +133,25 @@ func (a *app) confirm(ctx context.Context, servers []client.Server, chosen []str
 	for _, name := range chosen {
 		for i := range servers {
 			if s := &servers[i]; string(s.Name) == name {
-				fmt.Fprintf(a.stderr, "%s is %s. %s and cannot be undone.\nType its name to go on: ",
-					paint.text(bold, name), paint.text(stateStyle(s.State), string(s.State)), warning)
-				answer, err := readLine(ctx, answers, "nothing was changed")
-				if err != nil {
+				what := paint.text(bold, name) + " is " + paint.text(stateStyle(s.State), string(s.State))
+				if err := a.typed(ctx, answers, name, what+". "+warning); err != nil {
 					return err
-				}
-				if strings.TrimSpace(answer) != name {
-					return errors.New("this is not its name: nothing was changed")
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// typed lets the user type a name once more, after what there is to say.
+func (a *app) typed(ctx context.Context, answers *bufio.Reader, name, warning string) error {
+	fmt.Fprintf(a.stderr, "%s and cannot be undone.\nType its name to go on: ", warning)
+	answer, err := readLine(ctx, answers, "nothing was changed")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) != name {
+		return errors.New("this is not its name: nothing was changed")
 	}
 	return nil
 }

@@ -103,7 +103,10 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))
 	completes(cmd, "secret", "rcon", "password", "gslt")
 	completes(cmd, "gamemode", "coop", "versus", "survival", "scavenge", "realism")
-	for _, flag := range []string{"port", "map", "max-players", "hostname", "set", "unset", "arg", "overlay", "memory-max", "cpu-weight", "cpus"} {
+	if err := cmd.RegisterFlagCompletionFunc("overlay", a.completeOverlays(false)); err != nil { // only for a flag that does not exist
+		panic(err)
+	}
+	for _, flag := range []string{"port", "map", "max-players", "hostname", "set", "unset", "arg", "memory-max", "cpu-weight", "cpus"} {
 		if err := cmd.RegisterFlagCompletionFunc(flag, nothing); err != nil { // only for a flag that does not exist
 			panic(err)
 		}

@@ -11,20 +11,31 @@ import (
 )
 
 func newList(a *app) *cobra.Command {
-	return &cobra.Command{
+	var overlays bool
+	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		GroupID: reading,
 		Short:   "list all servers",
 		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)". NOTE says since when there is a drift, when a stale server was last seen, and when left4med starts a server again by itself, or that it gave up. On a wide terminal MEM and CPU say what memory a server takes and what share of one processor, where the host accounts for it.
 
+With --overlays it lists the overlays instead: what "initialize --overlay" can put on top of the game for a server, with their sizes and the servers that use them. left4med looks at all of their files for that.
+
 Elsewhere than on a terminal the columns are separated by tabs and times are given in full.`,
 		Example: `  l4d2ctl list
-  l4d2ctl list --json | jq -r '.servers[] | select(.drift != "none") | .name'`,
+  l4d2ctl list --json | jq -r '.servers[] | select(.drift != "none") | .name'
+  l4d2ctl list --overlays`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: nothing,
-		RunE:              a.does(readLimit, a.list),
+		RunE: a.does(readLimit, func(ctx context.Context, c *client.Client, args []string) error {
+			if overlays {
+				return a.listOverlays(ctx, c)
+			}
+			return a.list(ctx, c, args)
+		}),
 	}
+	cmd.Flags().BoolVar(&overlays, "overlays", false, "list the overlays, with their sizes and the servers that use them")
+	return cmd
 }
 
 func (a *app) list(ctx context.Context, c *client.Client, _ []string) error {

@@ -46,6 +46,8 @@ var probes = map[string]probe{
 	"GET /v1/orphans":                         {path: "/v1/orphans", status: 200},
 	"POST /v1/orphans/{unit}/adopt":           {path: "/v1/orphans/left4me-server@lost.service/adopt", status: 202},
 	"POST /v1/orphans/{unit}/disable":         {path: "/v1/orphans/left4me-server@Foo_1.service/disable", status: 202},
+	"GET /v1/overlays":                        {path: "/v1/overlays", status: 200},
+	"DELETE /v1/overlays/{overlay}":           {path: "/v1/overlays/maps", status: 204},
 	"GET /v1/events":                          {path: "/v1/events", status: 200, open: true},
 	"POST /v1/resync":                         {path: "/v1/resync", status: 204},
 	"GET /v1/health":                          {path: "/v1/health", status: 200, open: true},

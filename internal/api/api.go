@@ -48,6 +48,8 @@ type Backend interface {
 	// Adopt and DisableOrphan take the name of an orphan's unit.
 	Adopt(ctx context.Context, unit string, who server.Requester) (*server.Job, error)
 	DisableOrphan(ctx context.Context, unit string, who server.Requester) (*server.Job, error)
+	Overlays(ctx context.Context) ([]server.Overlay, error)
+	DeleteOverlay(ctx context.Context, name string, who server.Requester) error
 	// Watch reads the events after an id, or from now on when resume is false.
 	Watch(after uint64, resume bool) *orchestrator.Watcher
 	Resync(ctx context.Context) error

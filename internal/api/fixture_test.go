@@ -270,6 +270,24 @@ func (b *fakeBackend) onOrphan(kind server.JobKind, unit string, who server.Requ
 	return b.newJob(kind, server.Name(instance), who), nil
 }
 
+func (b *fakeBackend) Overlays(context.Context) ([]server.Overlay, error) {
+	size, files := uint64(1<<40), 3
+	return []server.Overlay{
+		{Name: "maps", Size: &size, Files: &files, Servers: []server.Name{"alpha", "beta"}},
+		{Name: "odd", Servers: []server.Name{}, Problem: "it is not a directory (a symbolic link)"},
+	}, b.fail
+}
+
+func (b *fakeBackend) DeleteOverlay(_ context.Context, name string, _ server.Requester) error {
+	switch name {
+	case "maps":
+		return b.fail
+	case "busy":
+		return server.Errorf(server.CodeOverlayInUse, "the overlay busy is in use by alpha")
+	}
+	return server.Errorf(server.CodeOverlayNotFound, "there is no overlay %s", server.Quote(name, 70))
+}
+
 func (b *fakeBackend) Resync(context.Context) error { return b.fail }
 
 func (b *fakeBackend) Health(context.Context) orchestrator.Health {

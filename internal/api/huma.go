@@ -62,13 +62,17 @@ func encode(w io.Writer, v any) error {
 func decode(data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return errors.New(wrong.Field + ": " + wrong.Value + " does not fit here")
+		return errors.New(wrong.Field + ": " + wrong.Value + unfit)
 	}
 	if untyped, ok := v.(*any); ok && err == nil {
 		return lowerCase(*untyped)
 	}
 	return err
 }
+
+// unfit ends the message about a value of another type than its field, whose name
+// begins it: huma knows only that the body is wrong.
+const unfit = " does not fit here"
 
 // lowerCase refuses objects with upper-case letters in a key; no field of ours
 // has one, nor has a cvar.
@@ -117,7 +121,11 @@ func problemOf(model *huma.ErrorModel) *Problem {
 	errs := make([]FieldError, 0, len(model.Errors))
 	for _, e := range model.Errors {
 		if e != nil {
-			errs = append(errs, FieldError{Field: shown(fieldOf(e.Location), 100), Detail: shown(e.Message, maxShown)})
+			field, detail := fieldOf(e.Location), e.Message
+			if path, rest, ok := strings.Cut(detail, ": "); ok && field == "body" && strings.HasSuffix(rest, unfit) {
+				field, detail = path, rest
+			}
+			errs = append(errs, FieldError{Field: shown(field, 100), Detail: shown(detail, maxShown)})
 		}
 	}
 	if len(errs) == 0 {

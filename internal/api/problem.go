@@ -48,8 +48,6 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusBadRequest, "The request is not valid"}
 	case server.CodeInvalidName:
 		return kind{http.StatusBadRequest, "The name breaks the rule for names"}
-	case server.CodeOverlayNotFound:
-		return kind{http.StatusBadRequest, "There is no such overlay"}
 	case server.CodeNotAuthorized:
 		return kind{http.StatusForbidden, "Not authorized"}
 	case server.CodeServerNotFound:
@@ -58,6 +56,8 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusNotFound, "There is no such job"}
 	case server.CodeOrphanNotFound:
 		return kind{http.StatusNotFound, "There is no such orphan"}
+	case server.CodeOverlayNotFound:
+		return kind{http.StatusNotFound, "There is no such overlay"}
 	case server.CodeNotFound:
 		return kind{http.StatusNotFound, "There is nothing here"}
 	case server.CodeMethodNotAllowed:
@@ -70,6 +70,8 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusConflict, "No port is free"}
 	case server.CodeBusy:
 		return kind{http.StatusConflict, "Another job is in the way"}
+	case server.CodeOverlayInUse:
+		return kind{http.StatusConflict, "The overlay is in use"}
 	case server.CodeMasked:
 		return kind{http.StatusConflict, "The unit is masked"}
 	case server.CodeNotInstalled:
@@ -122,6 +124,9 @@ func (h *handler) problem(ctx context.Context, err error) *Problem {
 	p = newProblem(e.Code, e.Detail)
 	if e.Field != "" {
 		p.Errors = []FieldError{{Field: e.Field, Detail: p.Detail}}
+		if p.Status == http.StatusNotFound { // what is missing is a setting's, not the path's
+			p.Status = http.StatusBadRequest
+		}
 	}
 	p.Job, p.Challenge = e.Job, e.Challenge
 	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil {

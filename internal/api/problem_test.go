@@ -66,7 +66,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/servers", `{"name":"a","config":{"port":0}}`, field("config.port", "config.port: expected number >= 1")},
 		{"POST", "/v1/servers", `{"name":"a","config":{"port":70000}}`, field("config.port", "config.port: expected number <= 65535")},
 		{"POST", "/v1/servers", `{"name":"a","config":{"cvars":{"Sv_x":"1"}}}`, field("body", `body: unexpected property "Sv_x": names are in lower case`)},
-		{"POST", "/v1/servers", `{"name":"a","config":{"max_players":1e300}}`, field("body", "body: config.max_players: number 1e300 does not fit here")},
+		{"POST", "/v1/servers", `{"name":"a","config":{"max_players":1e300}}`, field("config.max_players", "config.max_players: number 1e300 does not fit here")},
 		{"POST", "/v1/servers", `{"name":"a","config":{"heal":"maybe"}}`, field("config.heal", `config.heal: expected value to be one of "off, failed, always"`)},
 		{"PATCH", "/v1/servers/alpha", `{"port":27016}`, problem(server.CodeInvalidRequest, "body: expected required property config to be present",
 			api.FieldError{Field: "body", Detail: "expected required property config to be present"}, api.FieldError{Field: "port", Detail: "unexpected property"})},

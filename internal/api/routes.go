@@ -50,6 +50,8 @@ func (h *handler) routes() []route {
 		job     = "/v1/jobs/{id}"
 		orphans = "/v1/orphans"
 		orphan  = "/v1/orphans/{unit}"
+
+		overlays = "/v1/overlays"
 	)
 	return []route{
 		{get, servers, nothing(), "list-servers", "All servers, from memory", raw(h.listServers, docListServers)},
@@ -71,6 +73,8 @@ func (h *handler) routes() []route {
 		{get, orphans, inspect("orphans"), "list-orphans", "Units and files of our template that belong to no server", typed(h.listOrphans)},
 		{post, orphan + "/adopt", configure("adopt"), "adopt-orphan", "Make a server of an orphan; its game goes on", typed(h.onOrphan(server.JobAdopt), docJob)},
 		{post, orphan + "/disable", configure("disable-orphan"), "disable-orphan", "Disable and stop an orphan's unit; its files stay", typed(h.onOrphan(server.JobDisableOrphan), docJob)},
+		{get, overlays, inspect("overlays"), "list-overlays", "Overlays, their sizes, and who uses them", typed(h.listOverlays)},
+		{del, overlays + "/{overlay}", configure("delete-overlay"), "delete-overlay", "Remove an overlay that nobody uses", typed(h.deleteOverlay)},
 		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
 		{post, "/v1/resync", control("resync"), "resync", "Check all servers against systemd now", typed(h.resync)},
 		{get, "/v1/health", nothing(), "health", "How left4med itself is", typed(h.health)},

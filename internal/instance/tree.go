@@ -257,37 +257,6 @@ func (t *Tree) Installed() error {
 	return nil
 }
 
-// CheckOverlays returns an error with code CodeOverlayNotFound unless every
-// overlay of cfg is a directory below overlays/.
-func (t *Tree) CheckOverlays(cfg server.Config) error {
-	for _, o := range cfg.Overlays {
-		if why := t.overlay(o); why != "" {
-			return &server.Error{Code: server.CodeOverlayNotFound, Field: "config.overlays",
-				Detail: fmt.Sprintf("the overlay %s %s; put it there as a directory, or leave it out", server.Quote(o, 70), why)}
-		}
-	}
-	return nil
-}
-
-func (t *Tree) overlay(name string) string {
-	if why := unmountable(name); why != "" || strings.Contains(name, "/") || strings.HasPrefix(name, ".") {
-		return "has no possible name"
-	}
-	dir, err := os.OpenRoot(t.root)
-	if err != nil {
-		return "is not below " + filepath.Join(t.root, "overlays")
-	}
-	defer dir.Close()
-	info, err := dir.Lstat("overlays/" + name)
-	switch {
-	case err != nil:
-		return "is not below " + filepath.Join(t.root, "overlays")
-	case !info.IsDir():
-		return "is not a directory (" + kind(info.Mode()) + ")"
-	}
-	return ""
-}
-
 // Check returns an error with code CodeInstanceFiles that says what an instance
 // lacks to be started.
 func (t *Tree) Check(name server.Name) error {

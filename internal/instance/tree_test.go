@@ -467,13 +467,13 @@ func TestOverlaysAndInstallation(t *testing.T) {
 	fails(t, tree.Installed(), server.CodeNotInstalled, "Steam app 222860")
 	must(t, os.WriteFile(at("installation/srcds_run"), nil, 0o755))
 	must(t, tree.Installed())
-	fails(t, tree.CheckOverlays(cfg), server.CodeOverlayNotFound, `"maps" is not below`)
+	fails(t, tree.CheckOverlays(cfg, nil), server.CodeOverlayNotFound, `"maps" is not below`)
 	must(t, os.Symlink("/tmp", at("overlays/maps")))
-	fails(t, tree.CheckOverlays(cfg), server.CodeOverlayNotFound, "a symbolic link")
+	fails(t, tree.CheckOverlays(cfg, nil), server.CodeOverlayNotFound, "a symbolic link")
 	must(t, os.Remove(at("overlays/maps")))
 	must(t, os.Mkdir(at("overlays/maps"), 0o755))
 	must(t, os.Mkdir(at("overlays/admin.1"), 0o755))
-	must(t, tree.CheckOverlays(cfg))
+	must(t, tree.CheckOverlays(cfg, nil))
 	cfg.Overlays = []string{"../installation"}
-	fails(t, tree.CheckOverlays(cfg), server.CodeOverlayNotFound, "no possible name")
+	fails(t, tree.CheckOverlays(cfg, nil), server.CodeOverlayNotFound, "no possible name")
 }

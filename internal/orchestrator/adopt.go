@@ -31,7 +31,7 @@ func (o *Orchestrator) adoptable(name server.Name) (*instance.Found, error) {
 			return &found, e
 		}
 	}
-	return &found, errors.Join(found.Config.Validate(o.Settings.Ports), o.Files.CheckOverlays(found.Config))
+	return &found, errors.Join(found.Config.Validate(o.Settings.Ports), o.Files.CheckOverlays(found.Config, found.Config.Overlays))
 }
 
 // Adopt makes a server of an orphan, whatever its unit does: a game that runs
@@ -46,6 +46,8 @@ func (o *Orchestrator) Adopt(ctx context.Context, unit string, who server.Reques
 		return nil, err
 	}
 	name := server.Name(instance)
+	o.overlays.RLock()
+	defer o.overlays.RUnlock()
 	o.creating.Lock()
 	defer o.creating.Unlock()
 	found, err := o.adoptable(name)

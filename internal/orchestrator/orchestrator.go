@@ -94,6 +94,9 @@ type Orchestrator struct {
 	linksMu  sync.Mutex // held from reading the links to applying them; taken before mu
 	creating sync.Mutex // one creation at a time, so that ports are given out once
 
+	overlays sync.RWMutex  // held for reading from the check of a server's overlays until it has them; taken before creating
+	measures chan struct{} // holds a value while overlays are being measured
+
 	jobs      sync.WaitGroup
 	jobsCtx   context.Context
 	stopJobs  context.CancelCauseFunc
@@ -135,6 +138,7 @@ func New(opts Options) *Orchestrator {
 		orphans: newOrphans(),
 
 		mendAgain: make(chan struct{}, 1),
+		measures:  make(chan struct{}, 1),
 	}
 	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
 	o.linker = newLinker(o)

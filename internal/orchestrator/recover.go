@@ -18,6 +18,9 @@ func (o *Orchestrator) recover(ctx context.Context) {
 	if err := o.Files.Sweep(o.owned); err != nil {
 		o.Log.Error().Err(err).Msg("cannot remove what unfinished creations left behind")
 	}
+	if err := o.Files.SweepOverlays(); err != nil {
+		o.Log.Error().Err(err).Msg("cannot remove what is left of overlays")
+	}
 	o.repairFiles(ctx)
 	if !o.Settings.JobsEnabled {
 		o.Log.Warn().Msg("jobs are switched off; unfinished ones stay as they are")

@@ -219,6 +219,8 @@ func (o *Orchestrator) Create(ctx context.Context, name server.Name, patch serve
 	if err := o.writable(); err != nil {
 		return nil, err
 	}
+	o.overlays.RLock()
+	defer o.overlays.RUnlock()
 	o.creating.Lock()
 	defer o.creating.Unlock()
 	cfg, err := o.newConfig(name, patch)
@@ -286,7 +288,7 @@ func (o *Orchestrator) checkConfig(old, cfg server.Config) error {
 			return err
 		}
 	}
-	return o.Files.CheckOverlays(cfg)
+	return o.Files.CheckOverlays(cfg, old.Overlays)
 }
 
 func errPortTaken(port uint16, owner server.Name) *server.Error {
@@ -316,6 +318,8 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 	if len(refused) > 0 {
 		return nil, refused[0].Err
 	}
+	o.overlays.RLock()
+	defer o.overlays.RUnlock()
 	r := claimed[0]
 	cfg, invocation, err := o.changed(r, patch)
 	if err != nil {

@@ -83,7 +83,7 @@ func validateOverlays(overlays []string) error {
 	seen := map[string]bool{}
 	for _, o := range overlays {
 		switch {
-		case !overlayName(o):
+		case !IsOverlayName(o):
 			return fieldError("config.overlays", "%s is no overlay: 1 to 64 letters, digits, '_', '-' and '.', beginning with a letter or a digit", Quote(o, 70))
 		case seen[o]:
 			return fieldError("config.overlays", "the overlay %s stands there twice", Quote(o, 70))
@@ -93,6 +93,8 @@ func validateOverlays(overlays []string) error {
 	return nil
 }
 
-func overlayName(s string) bool {
+// IsOverlayName says whether an overlay can have a name: 1 to 64 letters, digits,
+// '_', '-' and '.', beginning with a letter or a digit.
+func IsOverlayName(s string) bool {
 	return len(s) <= 64 && word(strings.ReplaceAll(s, ".", "_"), 64) && s[0] != '.' && s[0] != '_'
 }

@@ -19,6 +19,7 @@ const (
 	CodePortTaken          Code = "port-taken"
 	CodeNoFreePort         Code = "no-free-port"
 	CodeOverlayNotFound    Code = "overlay-not-found"
+	CodeOverlayInUse       Code = "overlay-in-use"
 	CodeBusy               Code = "busy"
 	CodeTooLarge           Code = "too-large"
 	CodeTooMany            Code = "too-many"
