@@ -35,7 +35,9 @@ var allowed = map[string][]string{
 	"internal/upper":    {}, // runs as a game's uid: it shares nothing with the daemon
 	"internal/adopt":    {}, // root with two capabilities: the same
 
-	"internal/orchestrator": {"internal/server", "internal/unitctl", "internal/store", "internal/instance"},
+	"internal/gamefiles": {"internal/server"},
+
+	"internal/orchestrator": {"internal/server", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
 	"internal/busapi":       {"internal/server", "internal/orchestrator", "internal/authz", "internal/dbussock", "internal/quota"},
 

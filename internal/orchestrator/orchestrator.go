@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/left4med/left4med/internal/gamefiles"
 	"github.com/left4med/left4med/internal/instance"
 	"github.com/left4med/left4med/internal/server"
 	"github.com/left4med/left4med/internal/store"
@@ -75,6 +76,7 @@ type Orchestrator struct {
 	linker  *linker
 	resync  *resyncer
 	starts  *turns
+	game    *gamefiles.Finder
 
 	refusals  *refusals
 	chronicle *chronicle
@@ -145,6 +147,9 @@ func New(opts Options) *Orchestrator {
 	o.resync = newResyncer(o)
 	o.refusals = newRefusals(o)
 	o.chronicle = newChronicle(o)
+	if opts.Files != nil {
+		o.game = gamefiles.New(opts.Files.Root())
+	}
 	o.starts = newTurns(startsAtOnce(), startPatience)
 	return o
 }

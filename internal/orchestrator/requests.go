@@ -288,7 +288,13 @@ func (o *Orchestrator) checkConfig(old, cfg server.Config) error {
 			return err
 		}
 	}
-	return o.Files.CheckOverlays(cfg, old.Overlays)
+	if err := o.Files.CheckOverlays(cfg, old.Overlays); err != nil {
+		return err
+	}
+	if cfg.Map == old.Map && cfg.GameMode == old.GameMode && slices.Equal(cfg.Overlays, old.Overlays) {
+		return nil // what it has may be gone from the game since
+	}
+	return o.game.Check(cfg)
 }
 
 func errPortTaken(port uint16, owner server.Name) *server.Error {
@@ -330,6 +336,9 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 		write = secret
 	}
 	old, oldInvocation := r.row.Config, r.row.ChangedInvocation
+	if err := o.checkConfig(old, cfg); err != nil {
+		return nil, err
+	}
 	if err := o.roomFor(ctx, r, old.Limits(), cfg.Limits()); err != nil {
 		return nil, err
 	}
@@ -357,8 +366,8 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 	return r.entry, nil
 }
 
-// changed works out the new settings and checks them, and the run of the unit
-// that does not have them yet.
+// changed works out the new settings, which are still to be checked, and the run
+// of the unit that does not have them yet.
 func (o *Orchestrator) changed(r *record, patch server.ConfigPatch) (cfg server.Config, invocation string, err error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -382,5 +391,5 @@ func (o *Orchestrator) changed(r *record, patch server.ConfigPatch) (cfg server.
 	if r.state().Live() {
 		invocation = r.unit.InvocationID
 	}
-	return cfg, invocation, o.checkConfig(r.row.Config, cfg)
+	return cfg, invocation, nil
 }

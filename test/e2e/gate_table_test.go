@@ -90,6 +90,8 @@ func routes(since string) []door {
 		{"GET /v1/orphans", "inspect", get("/v1/orphans"), granted},
 		{"POST /v1/orphans/{unit}/adopt", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/adopt", ""), granted},
 		{"POST /v1/orphans/{unit}/disable", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/disable", ""), granted},
+		{"GET /v1/overlays", "inspect", get("/v1/overlays"), granted},
+		{"DELETE /v1/overlays/{overlay}", "configure", send("DELETE", "/v1/overlays/absent", ""), granted},
 		{"GET /v1/health", "", get("/v1/health"), anyone},
 		{"GET /openapi.json", "", get("/openapi.json"), anyone},
 	}

@@ -165,6 +165,7 @@ func inputSettings(t *testing.T, l *lab) {
 		{"port", "0"}, {"port", "80"}, {"port", "26999"}, {"port", "28000"}, {"port", "65536"}, {"port", "-1"},
 		{"port", `"27015"`}, {"port", "27015.5"}, {"port", "1e9"}, {"port", "{}"}, {"port", "true"},
 		{"map", `""`}, {"map", `"a b"`}, {"map", `"a\nb"`}, {"map", `"../../x"`}, {"map", `"-x"`}, {"map", `"+quit"`}, {"map", `"a;quit"`}, {"map", "5"},
+		{"map", `"exec"`}, {"map", `"c1m1_hotle"`}, {"map", `"` + strings.Repeat("m", 1<<16) + `"`}, {"gamemode", `"exec"`}, {"gamemode", `"cop"`},
 		{"gamemode", `"co\"op"`}, {"gamemode", `"coop +exec x"`}, {"gamemode", `"${L4D2_PORT}"`}, {"gamemode", `"%i"`},
 		{"max_players", "0"}, {"max_players", "33"}, {"max_players", "-1"}, {"max_players", "1.5"},
 		{"hostname", `""`}, {"hostname", `"a\"b"`}, {"hostname", `"a;quit"`}, {"hostname", `"a\nrcon_password x"`}, {"hostname", `"\u001b[31m"`},
@@ -172,6 +173,11 @@ func inputSettings(t *testing.T, l *lab) {
 		{"args", `["-binary","/bin/sh"]`}, {"args", `["-pidfile","/etc/x"]`}, {"args", `["+exec","x"]`}, {"args", `["-tickrate"]`},
 		{"args", `["-tickrate","100\n"]`}, {"args", `["-tickrate 100"]`}, {"args", `"-dev"`}, {"args", `[5]`},
 		{"overlays", `[".."]`}, {"overlays", `["a/b"]`}, {"overlays", `["a:b"]`}, {"overlays", `["a,b"]`},
+		{"overlays", `["../installation"]`}, {"overlays", `["/etc"]`}, {"overlays", `[".hidden"]`}, {"overlays", `["a\nb"]`}, {"overlays", `["a;b"]`}, {"overlays", `["a\"b"]`},
+		{"overlays", `"maps"`}, {"overlays", `[` + strings.TrimSuffix(strings.Repeat(`"a",`, 1000), ",") + `]`}, {"overlays", `["` + strings.Repeat("o", 1<<16) + `"]`},
+		{"memory_max", "1"}, {"memory_max", "-1"}, {"memory_max", "1.5"}, {"memory_max", "1e300"}, {"memory_max", "18446744073709551615"}, {"memory_max", `"1G"`},
+		{"cpu_weight", "10001"}, {"cpu_weight", "-1"}, {"cpu_weight", `"idle"`}, {"cpus", `"8191"`}, {"cpus", `"0-"`}, {"cpus", `"0\nMemoryMax=infinity"`}, {"cpus", `"0;1"`}, {"cpus", "0"},
+		{"hostname", `"` + strings.Repeat("a", 1<<16) + `"`}, {"args", `["exec"]`}, {"args", `["-dev;quit"]`}, {"args", `["\"-dev\""]`},
 		{"cvars", `{"rcon_password":"x"}`}, {"cvars", `{"sv_cheats":"1\nquit"}`}, {"cvars", `{"sv_cheats":"1;quit"}`}, {"cvars", `{"exec":"x"}`},
 		{"cvars", `{"sv_alltalk\nquit":"1"}`}, {"cvars", `{"sv_alltalk":1}`}, {"cvars", `["sv_alltalk"]`},
 		{"heal", `"sometimes"`}, {"no_such", "1"},
@@ -182,13 +188,22 @@ func inputSettings(t *testing.T, l *lab) {
 			l.http(t, http.MethodPost, "/v1/servers", `{"name":"bad",`+body[1:]),
 		} {
 			b := a.brief()
-			if b.Status != http.StatusBadRequest || b.Code != "invalid-request" || !strings.HasPrefix(b.Field, "config.") {
+			at := strings.HasPrefix(b.Field, "config."+c.field) || c.field == "cvars" && strings.HasPrefix(b.Field, "config.")
+			if b.Status != http.StatusBadRequest || b.Code != "invalid-request" || !at {
 				t.Errorf("%s: %d %s", body, a.status, a.body)
 			}
 		}
 	}
+	const dir = "/var/lib/left4me/overlays/"
+	l.shell(t, "mkdir -p /var/tmp/away; mkdir "+dir+"open "+dir+"theirs; chmod g+w "+dir+"open; chown left4me "+dir+"theirs; ln -s /var/tmp/away "+dir+"linked; ln -s ../installation "+dir+"game; touch "+dir+"file")
+	defer l.shell(t, "rm -r "+dir+"*")
 	for _, body := range []string{
 		`{"config":{"overlays":["absent"]}}`,
+		`{"config":{"overlays":["linked"]}}`,
+		`{"config":{"overlays":["game"]}}`,
+		`{"config":{"overlays":["file"]}}`,
+		`{"config":{"overlays":["open"]}}`,
+		`{"config":{"overlays":["theirs"]}}`,
 	} {
 		a := l.http(t, http.MethodPatch, "/v1/servers/good", body)
 		same(t, body, answer{http.StatusBadRequest, "overlay-not-found", "config.overlays"}, a.brief())
