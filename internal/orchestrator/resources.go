@@ -35,23 +35,31 @@ func (u usage) show(s *server.Server) {
 	}
 }
 
+// sampleShare is how many times as long as a round took the pause after it is at
+// least: systemd answers some hundredths of a second for each hundred servers, in
+// which it does nothing else.
+const sampleShare = 20
+
 // sampling reads again and again what the servers take of the host, which systemd
 // never tells by itself.
 func (o *Orchestrator) sampling(ctx context.Context) {
 	if o.Settings.ResourcesEvery <= 0 {
 		return
 	}
-	tick := time.NewTicker(o.Settings.ResourcesEvery)
-	defer tick.Stop()
+	next := time.NewTimer(o.Settings.ResourcesEvery)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
 		}
+		began := time.Now()
 		if err := o.sample(ctx); err != nil && ctx.Err() == nil && !unreached(err) {
 			o.Log.Warn().Err(err).Msg("cannot read what the servers use of the host; trying again")
 		}
+		took := time.Since(began)
+		next.Reset(max(o.Settings.ResourcesEvery-took, sampleShare*took))
 	}
 }
 

@@ -1,7 +1,9 @@
 package unitctl
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -86,7 +88,13 @@ func TestUsage(t *testing.T) {
 		if (shown == "[not set]\n") != (last.Tasks == nil) {
 			t.Errorf("systemd says %s, Usage %+v", shown, last)
 		}
-		t.Logf("%s: %+v", shown, last)
+		for _, n := range []int{100, 1000} {
+			began := time.Now()
+			if _, err := h.m.Usage(bounded(t), slices.Repeat([]string{unit("a")}, n)); err != nil {
+				t.Error(err)
+			}
+			t.Logf("%d units: %v", n, time.Since(began))
+		}
 		if _, err := h.m.Usage(bounded(t), []string{"dbus.service"}); err == nil {
 			t.Error("a unit of somebody else was asked about")
 		}
