@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/left4med/left4med/internal/server"
 )
+
+// measureTime bounds how long overlays are measured: an answer that takes longer
+// than the API's 30 s would not come at all.
+const measureTime = 15 * time.Second
 
 // Overlays lists the overlays with their sizes and who uses them. One list at a
 // time is measured: it walks through all of their files.
@@ -25,23 +30,34 @@ func (o *Orchestrator) Overlays(ctx context.Context) ([]server.Overlay, error) {
 	if err != nil {
 		return nil, err
 	}
+	timed, cancel := context.WithTimeout(ctx, measureTime)
+	defer cancel()
 	for i := range overlays {
 		v := &overlays[i]
-		size, files, err := o.Files.MeasureOverlay(ctx, v.Name)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.Is(err, &server.Error{Code: server.CodeOverlayNotFound}): // the list says why it is none
-		default:
-			v.Size, v.Files = &size, &files
-		}
-		if err != nil && v.Problem == "" {
-			v.Problem = "some of it cannot be looked at, so the size is too small"
-			o.Log.Debug().Err(err).Str("overlay", v.Name).Msg("cannot look at all of an overlay")
-		}
 		v.Servers = append(v.Servers, users[v.Name]...)
+		o.measureOverlay(timed, v)
 	}
-	return overlays, nil
+	return overlays, ctx.Err()
+}
+
+// measureOverlay puts an overlay's size into its line of the list, or why it has
+// none.
+func (o *Orchestrator) measureOverlay(ctx context.Context, v *server.Overlay) {
+	size, files, err := o.Files.MeasureOverlay(ctx, v.Name)
+	why := ""
+	switch {
+	case err == nil:
+		v.Size, v.Files = &size, &files
+	case ctx.Err() != nil:
+		why = "there was no time to look at all of its files"
+	case !errors.Is(err, &server.Error{Code: server.CodeOverlayNotFound}): // of that the list says why
+		v.Size, v.Files = &size, &files
+		why = "some of it cannot be looked at, so the size is too small"
+		o.Log.Debug().Err(err).Str("overlay", v.Name).Msg("cannot look at all of an overlay")
+	}
+	if v.Problem == "" {
+		v.Problem = why
+	}
 }
 
 // overlayUsers says who uses each overlay: servers whose settings name it, and

@@ -259,7 +259,7 @@ func fared(d door, a asker.Answer) string {
 	switch {
 	case a.Status == http.StatusForbidden && problem.Code == "not-authorized":
 		return "no"
-	case a.Status >= 300 && !slices.Contains([]string{"server-not-found", "job-not-found", "orphan-not-found", "job-finished", "name-taken", "busy"}, problem.Code):
+	case a.Status >= 300 && !slices.Contains([]string{"server-not-found", "job-not-found", "orphan-not-found", "overlay-not-found", "job-finished", "name-taken", "busy"}, problem.Code):
 		return fmt.Sprint(a)
 	case d.fares != settings:
 		return "yes"

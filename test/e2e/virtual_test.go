@@ -51,6 +51,7 @@ func TestVirtual(t *testing.T) {
 			test func(*testing.T, *virtual)
 		}{
 			{"OOMKill", virtualOOMKill},
+			{"Limits", virtualLimits},
 			{"ClockForward", func(t *testing.T, v *virtual) { virtualClock(t, v, "forward", time.Hour) }},
 			{"ClockBack", func(t *testing.T, v *virtual) { virtualClock(t, v, "back", -time.Hour) }},
 			{"PowerCut", virtualPowerCut},
@@ -92,6 +93,28 @@ func virtualOOMKill(t *testing.T, v *virtual) {
 		"state restarting (result oom-kill)",
 		"state failed (result oom-kill)", "drift down",
 	})
+}
+
+// virtualLimits are what the kernel has of limits and uses, where it has the
+// controllers for them.
+func virtualLimits(t *testing.T, v *virtual) {
+	const name = "steady"
+	memory, weight, cpus := uint64(300<<20), uint64(50), "0"
+	if _, err := v.api.Change(t.Context(), name, client.ConfigPatch{MemoryMax: &memory, CPUWeight: &weight, CPUs: &cpus}); err != nil {
+		t.Fatal(err)
+	}
+	group := "/sys/fs/cgroup" + strings.TrimSpace(v.run(t, "systemctl", "show", "--value", "--property=ControlGroup", "--", unit(name)))
+	same(t, "the kernel's limits", "314572800\n235929600\n50\n0\n",
+		v.run(t, "sh", "-c", "cd "+group+" && cat memory.max memory.high cpu.weight cpuset.cpus"))
+	s := v.server(t, name) // it was sampled long ago
+	if s.MemoryBytes == nil || *s.MemoryBytes == 0 || s.Tasks == nil || *s.Tasks == 0 || s.CPUUsageNS == nil {
+		t.Errorf("what it uses: memory %v, tasks %v, cpu %v", s.MemoryBytes, s.Tasks, s.CPUUsageNS)
+	}
+	weight, cpus = 0, ""
+	if _, err := v.api.Change(t.Context(), name, client.ConfigPatch{CPUWeight: &weight, CPUs: &cpus}); err != nil {
+		t.Fatal(err)
+	}
+	v.agree(t, name)
 }
 
 // eat tells a game to take more memory than it may have.
