@@ -147,9 +147,6 @@ func (v *sheet) unit(s *client.Server) {
 
 // resources are what the server takes of the host. What is unknown is left out.
 func (v *sheet) resources(s *client.Server) {
-	if !s.StartedAt.IsZero() {
-		v.line("up since", plain, "%s", v.when(s.StartedAt))
-	}
 	if s.MemoryBytes != nil {
 		v.line("memory", plain, "%s", shortSize(*s.MemoryBytes))
 	}

@@ -53,7 +53,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\bleft4med \d[^ \n]*`), "left4med VERSION"},
 	{regexp.MustCompile(`confirmed .* by a \w+`), "confirmed"},
 	{regexp.MustCompile(`/(usr/)?lib/systemd`), "/lib/systemd"},
-	{regexp.MustCompile(`(memory|cpu time) .*\n`), ""},
+	{regexp.MustCompile(`(memory|cpu time|tasks) .*\n`), ""},
 }
 
 // steady takes what varies out of an output.
