@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"internal/adopt":    {}, // root with two capabilities: the same
 
 	"internal/gamefiles": {"internal/server"},
+	"internal/steamcmd":  {"internal/server"},
 
 	"internal/orchestrator": {"internal/server", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
@@ -47,9 +48,10 @@ var allowed = map[string][]string{
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
 		"internal/orchestrator", "internal/server", "internal/store", "internal/unitctl",
 	},
-	"cmd/l4d2ctl":       {"client"},
-	"cmd/left4me-upper": {"internal/upper"},
-	"cmd/left4me-adopt": {"internal/adopt"},
+	"cmd/l4d2ctl":         {"client"},
+	"cmd/left4me-upper":   {"internal/upper"},
+	"cmd/left4me-adopt":   {"internal/adopt"},
+	"cmd/left4me-install": {"internal/server", "internal/steamcmd"},
 }
 
 // parts are what only some rooms may use directly: each outer thing is behind one
@@ -62,6 +64,7 @@ var parts = map[string][]string{
 	"github.com/spf13/cobra":                   {"cmd/l4d2ctl"},
 	"github.com/BurntSushi/toml":               {"cmd/left4med"},
 	"github.com/fsnotify/fsnotify":             {"internal/unitctl"},
+	"github.com/creack/pty":                    {"internal/steamcmd"},
 	"database/sql":                             {"internal/store"},
 	"github.com/coreos/go-systemd/v22/dbus":    {}, // loses updates and never reconnects
 	"github.com/coreos/go-systemd/v22/import1": {},

@@ -1,5 +1,6 @@
 // Command srcds_run is the stand-in for the game's start script; see package
-// standin. With --make-tree DIR it lays out an installation of itself instead.
+// standin. With --make-tree DIR it lays out an installation of itself instead, and
+// under the name steamcmd it is the stand-in for SteamCMD.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -17,6 +19,10 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
+	if filepath.Base(os.Args[0]) == "steamcmd" {
+		steam := standin.SteamCMD{Home: os.Getenv("HOME"), Program: "/proc/self/exe", Out: os.Stdout}
+		return steam.Run(args)
+	}
 	if len(args) == 2 && args[0] == "--make-tree" {
 		if err := standin.Install(args[1], "/proc/self/exe"); err != nil {
 			fmt.Fprintln(os.Stderr, "srcds_run:", err)
