@@ -107,6 +107,15 @@ func (h *Host) InstallGame(ctx context.Context) error {
 	return h.Run(ctx, "chown", "-R", "left4me:left4me", Installation)
 }
 
+// InstallSteamCMD puts the stand-in for SteamCMD where Debian's package would.
+func (h *Host) InstallSteamCMD(ctx context.Context) error {
+	program, err := standin()
+	if err != nil {
+		return err
+	}
+	return h.CopyIn(ctx, program, "/usr/games/steamcmd")
+}
+
 var standin = sync.OnceValues(func() (string, error) { return Program("./test/standin/srcds_run") })
 
 // Program builds a program of the module, named as for go build from its top, so

@@ -131,6 +131,9 @@ func (s *SteamCMD) commit(files map[string]string, fault string) error {
 			_ = os.Remove(s.at(other))
 		}
 	}
+	if err := makeDirs(s.dir); err != nil {
+		return err
+	}
 	names := sortedNames(files)
 	for i, name := range names {
 		s.printf(" Update state (0x101) committing, progress: %.2f (%d / %d)", 100*float64(i)/float64(len(names)), s.control.size*int64(i)/int64(len(names)), s.control.size)
@@ -145,9 +148,6 @@ func (s *SteamCMD) commit(files map[string]string, fault string) error {
 		if fault == "forget" && name == "srcds_run" {
 			_ = os.Remove(s.at(name))
 			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(s.at(name)), 0o755); err != nil {
-			return err
 		}
 		if err := os.Rename(s.at(staged+"/"+name), s.at(name)); err != nil {
 			return err

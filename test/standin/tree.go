@@ -52,14 +52,22 @@ const campaignMaps = `
 	c13m1_alpinecreek c13m2_southpinestream c13m3_memorialbridge c13m4_cutthroatcreek
 	c14m1_junkyard c14m2_lighthouse`
 
+// makeDirs makes the directories of an installation.
+func makeDirs(dir string) error {
+	for _, name := range []string{"bin", "left4dead2/addons", "left4dead2/cfg", "left4dead2/logs", "left4dead2/maps", "left4dead2/materials", "left4dead2/scripts", "platform"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Install lays out an installation in dir, which may exist: a game's
 // directories, a few small files, and program, an executable of the stand-in,
 // as srcds_run. Owners are left to the caller.
 func Install(dir, program string) error {
-	for _, name := range []string{"bin", "left4dead2/addons", "left4dead2/cfg", "left4dead2/logs", "left4dead2/maps", "left4dead2/materials", "left4dead2/scripts", "platform"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
-			return fmt.Errorf("cannot make an installation: %w", err)
-		}
+	if err := makeDirs(dir); err != nil {
+		return fmt.Errorf("cannot make an installation: %w", err)
 	}
 	for name, text := range treeFiles() {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
