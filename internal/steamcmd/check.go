@@ -13,7 +13,7 @@ const maxInfo = 1 << 20
 // Check asks Steam for the newest build and tells it and the one that is
 // installed. It writes nothing into the installation.
 func (i *Installer) Check(ctx context.Context) *Fault {
-	s, done, fault := i.open()
+	s, done, fault := i.open(ctx, false)
 	if fault != nil {
 		return fault
 	}
@@ -44,7 +44,7 @@ func (i *Installer) Check(ctx context.Context) *Fault {
 		}
 		// A SteamCMD that has not yet asked Steam about the app prints nothing
 		// of it the first time.
-		if try > 0 || end.broken {
+		if try > 0 {
 			return faultf(server.InstallSteamCMDFailed, "SteamCMD ended %s and did not tell the newest build; ask again", end.how)
 		}
 	}

@@ -47,6 +47,11 @@ func withStandin(run func() int) int {
 	if err := errors.Join(os.WriteFile(path, []byte(text), 0o755), os.Setenv(standinAt, path)); err != nil {
 		panic(err)
 	}
+	// One that leaves something behind that holds its terminal.
+	text = "#!/bin/sh\nsetsid sleep 6 &\necho \"Success! App '222860' fully installed.\"\n"
+	if err := os.WriteFile(path+"-lingers", []byte(text), 0o755); err != nil {
+		panic(err)
+	}
 	return run()
 }
 

@@ -12,7 +12,7 @@ const diskFull = "0x202"
 // judge says what is wrong with a SteamCMD that has ended, and nothing when it
 // did what it was asked for.
 func (i *Installer) judge(end ending) *Fault {
-	if end.ok && !end.broken {
+	if end.ok { // how it ended after that counts for nothing: it is known to crash on its way out
 		return nil
 	}
 	if fault := i.told(end.fault); fault != nil {

@@ -21,6 +21,7 @@ const (
 	kindOffline           // no connection to Steam
 	kindLoginRefused      // Reason: "Invalid Password"
 	kindGuard             // Steam Guard wants a code
+	kindConfirm           // Steam Guard asks on the account's telephone, and SteamCMD waits for a while
 	kindPrompt            // it waits for something to be typed, Reason: the prompt
 )
 
@@ -80,6 +81,9 @@ func parseLine(text string) line {
 	}
 	if strings.HasPrefix(text, "This computer has not been authenticated for your account using Steam Guard") {
 		return line{Kind: kindGuard}
+	}
+	if strings.Contains(text, "confirm the login in the Steam Mobile app") {
+		return line{Kind: kindConfirm}
 	}
 	return line{}
 }

@@ -34,7 +34,7 @@ var samples = map[string]line{
 	"Two-factor code:FAILED (Account logon denied, need two-factor code)":                           {Kind: kindGuard, Reason: "Account logon denied, need two-factor code"},
 	"This computer has not been authenticated for your account using Steam Guard.":                  {Kind: kindGuard},
 	"This account is protected by a Steam Guard mobile authenticator.":                              {},
-	"Please confirm the login in the Steam Mobile app on your phone.":                               {},
+	"Please confirm the login in the Steam Mobile app on your phone.":                               {Kind: kindConfirm},
 	"Logging in user 'kim' [U:1:237664575] to Steam Public...OK":                                    {},
 	"Redirecting stderr to '/var/lib/left4me/steam/Steam/logs/stderr.txt'":                          {},
 	"KeyValues Error: LoadFromBuffer: missing {   (current key: '<!DOCTYPE') in file manifest":      {},

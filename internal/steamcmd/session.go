@@ -19,12 +19,36 @@ import (
 // that counts as a question. A line may come in two pieces.
 const promptAfter = time.Second
 
+// lingerFor is how long after SteamCMD's end something may still hold its terminal.
+const lingerFor = 2 * time.Second
+
 // ending is how a SteamCMD ended.
 type ending struct {
-	fault  line   // the first line that tells of a fault; Kind is kindOther when there was none
-	ok     bool   // it said that the app is installed
-	how    string // "with status 8", "by signal: killed"
-	broken bool   // a signal, or ended by us
+	fault   line   // the first line that tells of a fault; Kind is kindOther when there was none
+	ok      bool   // it said that the app is installed
+	confirm bool   // it waited for the login to be confirmed elsewhere
+	how     string // "with status 8", "by signal: killed"
+}
+
+// note takes a line into account.
+func (e *ending) note(l line) {
+	switch l.Kind {
+	case kindOther, kindProgress:
+		return
+	case kindInstalled:
+		e.ok = true
+		return
+	case kindConfirm:
+		e.confirm = true
+		return
+	case kindOffline, kindLoginRefused:
+		if e.confirm { // nobody did
+			l.Kind = kindGuard
+		}
+	}
+	if e.fault.Kind == kindOther {
+		e.fault = l
+	}
 }
 
 // session runs SteamCMD once, with a file of commands, on a terminal: to a pipe
@@ -60,15 +84,9 @@ func (i *Installer) follow(ctx context.Context, cmd *exec.Cmd, terminal *os.File
 	var fault *Fault
 	// SteamCMD leads a session of its own: its group is all that it started.
 	kill := func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	note := func(l line) {
-		end.ok = end.ok || l.Kind == kindInstalled
-		if end.fault.Kind == kindOther && l.Kind != kindProgress && l.Kind != kindInstalled {
-			end.fault = l
-		}
-	}
 	split := &splitter{each: func(text string) {
 		l := parseLine(text)
-		note(l)
+		end.note(l)
 		if f := each(text, l); f != nil && fault == nil {
 			fault = f
 			kill()
@@ -89,7 +107,7 @@ func (i *Installer) follow(ctx context.Context, cmd *exec.Cmd, terminal *os.File
 			quiet.Reset(i.promptAfter())
 		case <-quiet.C:
 			if l := parsePrompt(split.begun()); l.Kind != kindOther {
-				note(l)
+				end.note(l)
 				kill()
 			}
 		case <-stop:
@@ -99,13 +117,14 @@ func (i *Installer) follow(ctx context.Context, cmd *exec.Cmd, terminal *os.File
 		case <-over.done:
 			over.done = nil
 			kill() // what it left running would write on
+			_ = terminal.SetReadDeadline(time.Now().Add(lingerFor))
 		}
 	}
 	split.flush()
 	if over.done != nil {
 		<-over.done
 	}
-	end.how, end.broken = howEnded(*over.err)
+	end.how = howEnded(*over.err)
 	return end, fault
 }
 
@@ -120,7 +139,7 @@ func readAll(terminal *os.File) <-chan []byte {
 			if n > 0 {
 				chunks <- data[:n]
 			}
-			if err != nil { // EIO: the last one has closed it
+			if err != nil { // EIO: the last one has closed it; or the deadline
 				return
 			}
 		}
@@ -143,18 +162,18 @@ func waitFor(cmd *exec.Cmd) waiting {
 	return waiting{done, err}
 }
 
-// howEnded words how a process ended, and says whether a signal did it.
-func howEnded(err error) (how string, bySignal bool) {
+// howEnded words how a process ended.
+func howEnded(err error) string {
 	if err == nil {
-		return "with status 0", false
+		return "with status 0"
 	}
 	if failed := new(exec.ExitError); errors.As(err, &failed) {
 		if status, ok := failed.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return "by signal: " + status.Signal().String(), true
+			return "by signal: " + status.Signal().String()
 		}
-		return fmt.Sprintf("with status %d", failed.ExitCode()), false
+		return fmt.Sprintf("with status %d", failed.ExitCode())
 	}
-	return err.Error(), false
+	return err.Error()
 }
 
 // unexpected is a fault of the host that nothing here knows a cure for.

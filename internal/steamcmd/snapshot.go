@@ -69,17 +69,29 @@ func (s snapshots) exists() (bool, error) {
 // take keeps the installation by hard links: it takes no space and no time.
 func (s snapshots) take(fresh bool) error {
 	const unfinished = previous + ".new"
-	if err := s.root.RemoveAll(unfinished); err != nil {
-		return err
+	err := s.root.RemoveAll(unfinished)
+	if err == nil {
+		err = s.fill(unfinished, fresh)
 	}
-	if err := s.root.MkdirAll(unfinished+"/"+tree, 0o700); err != nil {
+	if err == nil {
+		err = s.root.Rename(unfinished, previous)
+	}
+	if err != nil {
+		_ = s.root.RemoveAll(unfinished) // or the next one does
+	}
+	return err
+}
+
+// fill makes a snapshot in a new directory.
+func (s snapshots) fill(dir string, fresh bool) error {
+	if err := s.root.MkdirAll(dir+"/"+tree, 0o700); err != nil {
 		return err
 	}
 	rec := record{Fresh: fresh}
 	if !fresh {
 		err := s.walk(func(e entry) error {
 			rec.Entries = append(rec.Entries, e)
-			return s.keep(e, unfinished+"/"+tree+"/"+e.Path)
+			return s.keep(e, dir+"/"+tree+"/"+e.Path)
 		})
 		if err != nil {
 			return err
@@ -89,10 +101,7 @@ func (s snapshots) take(fresh bool) error {
 	if err != nil {
 		return err
 	}
-	if err := s.write(unfinished+"/"+manifest, data); err != nil {
-		return err
-	}
-	return s.root.Rename(unfinished, previous)
+	return s.write(dir+"/"+manifest, data)
 }
 
 // keep puts one entry of the installation into a snapshot's tree.

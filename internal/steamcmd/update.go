@@ -48,7 +48,7 @@ func (i *Installer) promptAfter() time.Duration {
 // an earlier run left that was cut off is put right first. A context that ends
 // stops SteamCMD.
 func (i *Installer) Update(ctx context.Context) *Fault {
-	s, done, fault := i.begin()
+	s, done, fault := i.begin(ctx, true)
 	if fault != nil {
 		return fault
 	}
@@ -83,17 +83,19 @@ func (i *Installer) Update(ctx context.Context) *Fault {
 // Restore puts right what a run left that was cut off; without one it does
 // nothing. A run that goes on is left alone.
 func (i *Installer) Restore() *Fault {
-	_, done, fault := i.begin()
-	if fault != nil {
-		return fault
+	_, done, fault := i.begin(context.Background(), false)
+	switch {
+	case fault == nil:
+		done()
+	case fault.Text == busy:
+		return nil
 	}
-	done()
-	return nil
+	return fault
 }
 
-// begin opens the game data, and puts back what an earlier run has left.
-func (i *Installer) begin() (s snapshots, done func(), fault *Fault) {
-	s, done, fault = i.open()
+// begin is open, and puts back what an earlier run has left.
+func (i *Installer) begin(ctx context.Context, wait bool) (s snapshots, done func(), fault *Fault) {
+	s, done, fault = i.open(ctx, wait)
 	if fault != nil {
 		return s, nil, fault
 	}
@@ -111,35 +113,57 @@ func (i *Installer) begin() (s snapshots, done func(), fault *Fault) {
 	return s, done, fault
 }
 
-// open opens the game data for one run alone, which done ends.
-func (i *Installer) open() (s snapshots, done func(), fault *Fault) {
+// open opens the game data for one run alone, which done ends. For another
+// run's end it waits, or that is a fault.
+func (i *Installer) open(ctx context.Context, wait bool) (s snapshots, done func(), fault *Fault) {
 	i.print = &printer{to: i.Out, now: i.Now, secret: i.Account.Password}
 	root, err := os.OpenRoot(i.Root)
 	if err != nil {
 		return s, nil, unexpected("open the game data", err)
 	}
-	unlock, fault := lock(root)
-	if fault != nil {
+	lock, err := root.OpenFile(home+"/lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		root.Close()
+		return s, nil, unexpected("open the lock", err)
+	}
+	if fault := i.lock(ctx, lock, wait); fault != nil {
+		lock.Close()
 		root.Close()
 		return s, nil, fault
 	}
-	return snapshots{root}, func() { unlock(); root.Close() }, nil
+	return snapshots{root}, func() {
+		_ = unix.Flock(int(lock.Fd()), unix.LOCK_UN) // a child that is being made holds the file, too
+		lock.Close()
+		root.Close()
+	}, nil
 }
 
+// busy is the fault of a run that another one keeps from its work.
+const busy = "SteamCMD is at work already; ask again when it has ended"
+
+// lockEvery is how often a run looks whether another one has ended.
+const lockEvery = 200 * time.Millisecond
+
 // lock keeps two runs apart.
-func lock(root *os.Root) (unlock func(), fault *Fault) {
-	f, err := root.OpenFile(home+"/lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, unexpected("open the lock", err)
+func (i *Installer) lock(ctx context.Context, lock *os.File, wait bool) *Fault {
+	for told := false; ; told = true {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return unexpected("lock SteamCMD's home", err)
+		case !wait:
+			return &Fault{server.InstallUnexpected, busy}
+		case !told:
+			i.print.stepf("waiting for another run of SteamCMD")
+		}
+		select {
+		case <-ctx.Done():
+			return &Fault{server.InstallUnexpected, busy}
+		case <-time.After(lockEvery):
+		}
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, faultf(server.InstallUnexpected, "SteamCMD is at work already; ask again when it has ended")
-	}
-	return func() {
-		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // a child that is being made holds the file, too
-		f.Close()
-	}, nil
 }
 
 // putBack restores the installation after a fault, if there was one, and
@@ -180,6 +204,8 @@ func (i *Installer) save(s snapshots) *Fault {
 		return faultf(server.InstallUnexpected, "the installation cannot be saved before the update: %s is mounted from elsewhere; mount that at %s, with all that is there", filepath.Join(i.Root, installation), i.Root)
 	case errors.Is(err, unix.EPERM):
 		return faultf(server.InstallUnexpected, "the installation cannot be saved before the update (%v): a file of it is not left4me's; chown -R left4me:left4me %s", err, filepath.Join(i.Root, installation))
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return faultf(server.InstallNoSpace, "there is no space even to save the installation before the update; make room and ask again")
 	case err != nil:
 		return unexpected("save the installation before the update", err)
 	}

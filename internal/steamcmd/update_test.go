@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -235,17 +238,90 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(data []byte) (int, error) { return f(data) }
 
+// TestLingers: what outlives SteamCMD does not hold an update up for ever.
+func TestLingers(t *testing.T) {
+	t.Parallel()
+	p := installed(t)
+	p.Request.SteamCMD = os.Getenv(standinAt) + "-lingers"
+	exit, out := p.update(t)
+	same(t, "exit", server.InstallDone, exit)
+	contains(t, out, "build installed 1001\n")
+}
+
+// TestMountWithin: an installation that cannot be saved is not touched.
+func TestMountWithin(t *testing.T) {
+	t.Parallel()
+	p := installed(t)
+	p.tell(t, "owned", "build 1002")
+	before := p.files(t)
+	elsewhere := filepath.Join(t.TempDir(), "other")
+	if err := os.Mkdir(elsewhere, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	under := filepath.Join(p.Root, "installation", "left4dead2", "maps")
+	if err := unix.Mount(elsewhere, under, "", unix.MS_BIND, ""); err != nil {
+		t.Skip("needs root: ", err)
+	}
+	unmount := func() { _ = unix.Unmount(under, unix.MNT_DETACH) }
+	defer unmount()
+	if err := os.WriteFile(filepath.Join(under, "own.bsp"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	exit, out := p.update(t)
+	same(t, "exit", server.InstallUnexpected, exit)
+	contains(t, out, "is mounted from elsewhere")
+	same(t, "what is left", nil, p.left(t))
+	unmount()
+	same(t, "the installation", before, p.files(t))
+}
+
+// TestOneAtATime: an update waits for the end of another run, a check and what
+// puts right do not.
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	_, done, fault := p.open()
+	p.tell(t, "owned")
+	first := *p.Installer
+	_, done, fault := first.open(t.Context(), false)
 	if fault != nil {
 		t.Fatal(fault)
 	}
-	defer done()
-	other := *p.Installer
-	same(t, "exit", server.InstallUnexpected, p.exit(other.Update(t.Context())))
+	same(t, "a check", server.InstallUnexpected, p.exit(p.Check(t.Context())))
 	contains(t, p.out.String(), "at work already")
+	same(t, "what puts right", server.InstallDone, p.exit(p.Restore()))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	same(t, "an update that is stopped", server.InstallUnexpected, p.exit(p.Update(ctx)))
+	p.Out = writerFunc(func(data []byte) (int, error) {
+		if strings.HasPrefix(string(data), "step waiting") {
+			done()
+		}
+		return len(data), nil
+	})
+	same(t, "an update", server.InstallDone, p.exit(p.Update(t.Context())))
+}
+
+// TestEnding: which of SteamCMD's lines counts.
+func TestEnding(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lines []string
+		want  ending
+	}{
+		"the first":      {[]string{"FAILED (No Connection)", "ERROR! Failed to install app '222860' (Missing configuration)"}, ending{fault: line{Kind: kindOffline, Reason: "No Connection"}}},
+		"confirmed":      {[]string{"Please confirm the login in the Steam Mobile app on your phone.", "Success! App '222860' fully installed."}, ending{ok: true, confirm: true}},
+		"never so":       {[]string{"Please confirm the login in the Steam Mobile app on your phone.", "ERROR (Timeout)"}, ending{fault: line{Kind: kindGuard, Reason: "Timeout"}, confirm: true}},
+		"all in order":   {[]string{"Waiting for user info...OK", "Success! App '222860' already up to date."}, ending{ok: true}},
+		"nothing at all": {nil, ending{}},
+	} {
+		var end ending
+		for _, text := range c.lines {
+			end.note(parseLine(text))
+		}
+		if diff := cmp.Diff(c.want, end, cmp.AllowUnexported(ending{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
 }
 
 func TestCheck(t *testing.T) {

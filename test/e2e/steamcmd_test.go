@@ -64,6 +64,13 @@ func TestSteamCMD(t *testing.T) {
 			contains(t, s.ran(t, "left4me-install", server.InstallSteamCMDFailed), "by signal: killed")
 		})
 		t.Run("Kill", func(t *testing.T) { s.kill(t, "left4me-install", before) })
+		t.Run("PowerCut", func(t *testing.T) {
+			s.hung(t)
+			if err := s.PowerCut(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "the installation", before, s.files(t))
+		})
 		t.Run("Resume", func(t *testing.T) {
 			s.tell(t, "owned", "build 1002", "fail any state 0x202")
 			s.run(t, "left4me-install", server.InstallDiskFull)
