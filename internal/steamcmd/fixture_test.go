@@ -47,7 +47,7 @@ func withStandin(run func() int) int {
 	if err := errors.Join(os.WriteFile(path, []byte(text), 0o755), os.Setenv(standinAt, path)); err != nil {
 		panic(err)
 	}
-	// One that leaves something behind that holds its terminal.
+	// One that leaves something behind, which has its terminal open.
 	text = "#!/bin/sh\nsetsid sleep 6 &\necho \"Success! App '222860' fully installed.\"\n"
 	if err := os.WriteFile(path+"-lingers", []byte(text), 0o755); err != nil {
 		panic(err)

@@ -19,9 +19,6 @@ import (
 // that counts as a question. A line may come in two pieces.
 const promptAfter = time.Second
 
-// lingerFor is how long after SteamCMD's end something may still hold its terminal.
-const lingerFor = 2 * time.Second
-
 // ending is how a SteamCMD ended.
 type ending struct {
 	fault   line   // the first line that tells of a fault; Kind is kindOther when there was none
@@ -117,7 +114,6 @@ func (i *Installer) follow(ctx context.Context, cmd *exec.Cmd, terminal *os.File
 		case <-over.done:
 			over.done = nil
 			kill() // what it left running would write on
-			_ = terminal.SetReadDeadline(time.Now().Add(lingerFor))
 		}
 	}
 	split.flush()
@@ -139,7 +135,7 @@ func readAll(terminal *os.File) <-chan []byte {
 			if n > 0 {
 				chunks <- data[:n]
 			}
-			if err != nil { // EIO: the last one has closed it; or the deadline
+			if err != nil { // EIO: the last one has closed it, or who leads the session has ended
 				return
 			}
 		}
