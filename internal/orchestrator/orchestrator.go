@@ -76,7 +76,7 @@ type Orchestrator struct {
 	linker  *linker
 	resync  *resyncer
 	starts  *turns
-	game    *gamefiles.Finder
+	lists   *gamefiles.Finder
 
 	refusals  *refusals
 	chronicle *chronicle
@@ -148,7 +148,7 @@ func New(opts Options) *Orchestrator {
 	o.refusals = newRefusals(o)
 	o.chronicle = newChronicle(o)
 	if opts.Files != nil {
-		o.game = gamefiles.New(opts.Files.Root())
+		o.lists = gamefiles.New(opts.Files.Root())
 	}
 	o.starts = newTurns(startsAtOnce(), startPatience)
 	return o

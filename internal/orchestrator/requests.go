@@ -294,7 +294,7 @@ func (o *Orchestrator) checkConfig(old, cfg server.Config) error {
 	if cfg.Map == old.Map && cfg.GameMode == old.GameMode && slices.Equal(cfg.Overlays, old.Overlays) {
 		return nil // what it has may be gone from the game since
 	}
-	return o.game.Check(cfg)
+	return o.lists.Check(cfg)
 }
 
 func errPortTaken(port uint16, owner server.Name) *server.Error {
