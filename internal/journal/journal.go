@@ -242,6 +242,27 @@ func (r *Reader) Tail(ctx context.Context, unit string, n int, since time.Time) 
 	}
 }
 
+// Follow calls line with each message of a unit since a time, the last n of those
+// there first, until ctx ends, whose error it returns, or reading fails. Of other
+// runs than invocation nothing is shown; what journald has of no run counts as of
+// this one.
+func (r *Reader) Follow(ctx context.Context, unit, invocation string, n int, since time.Time, line func(at time.Time, message string)) error {
+	s, err := r.Open(ctx, Query{Unit: unit, Lines: n, Since: since, Follow: true})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for {
+		e, err := s.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if e.InvocationID == "" || e.InvocationID == invocation {
+			line(e.At, e.Message)
+		}
+	}
+}
+
 func (r *Reader) sync(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()

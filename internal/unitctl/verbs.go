@@ -38,15 +38,31 @@ func (m *Manager) Restart(ctx context.Context, unit string) (JobResult, error) {
 	return m.job(ctx, "restart", "RestartUnit", unit)
 }
 
+// Begin is Start in two halves: it returns when systemd has queued the start, so
+// that a Stop that is asked for afterwards takes it back. wait, which must be
+// called, waits for its end as Start does.
+func (m *Manager) Begin(ctx context.Context, unit string) (wait func(context.Context) (JobResult, error), err error) {
+	return m.queueJob(ctx, "start", "StartUnit", unit)
+}
+
 // job asks for a job and waits for its end.
 func (m *Manager) job(ctx context.Context, verb, method, unit string) (JobResult, error) {
+	wait, err := m.queueJob(ctx, verb, method, unit)
+	if err != nil {
+		return "", err
+	}
+	return wait(ctx)
+}
+
+// queueJob asks for a job.
+func (m *Manager) queueJob(ctx context.Context, verb, method, unit string) (wait func(context.Context) (JobResult, error), err error) {
 	doing := verb + " " + unit
 	if err := checkOwn(unit); err != nil {
-		return "", err
+		return nil, err
 	}
 	l, err := m.live()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	call := l.jobs.begin()
 	reply, err := l.call(ctx, managerPath, managerFace+"."+method, unit, "replace")
@@ -56,9 +72,15 @@ func (m *Manager) job(ctx context.Context, verb, method, unit string) (JobResult
 	}
 	if err != nil {
 		l.jobs.end(call)
-		return "", explain(doing, err)
+		return nil, explain(doing, err)
 	}
 	done := l.jobs.await(call, path)
+	return func(ctx context.Context) (JobResult, error) { return l.awaitJob(ctx, doing, path, done) }, nil
+}
+
+// awaitJob waits for the end of a job.
+func (l *link) awaitJob(ctx context.Context, doing string, path dbus.ObjectPath, done <-chan JobResult) (JobResult, error) {
+	var err error
 	select {
 	case r := <-done:
 		return r, nil
