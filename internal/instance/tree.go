@@ -241,7 +241,7 @@ func readDir(dir *os.Root) ([]fs.DirEntry, error) {
 // installed.
 func (t *Tree) Installed() error {
 	missing := func() error {
-		return server.Errorf(server.CodeNotInstalled, "the game is not installed: %s is missing; put the dedicated server (Steam app 222860) there",
+		return server.Errorf(server.CodeNotInstalled, "the game is not installed: %s is missing; `l4d2ctl install` installs the dedicated server (Steam app 222860) there",
 			filepath.Join(t.root, "installation", "srcds_run"))
 	}
 	dir, err := os.OpenRoot(t.root)

@@ -24,7 +24,7 @@ var healer = server.Requester{User: "left4med", Via: server.ViaHeal}
 
 // wantsHealing says whether r is to be started by left4med. The caller holds o.mu.
 func (o *Orchestrator) wantsHealing(r *record) bool {
-	return o.Settings.JobsEnabled && !o.closing && r.run == nil && !r.healing.asking && r.row.Phase == server.PhaseReady &&
+	return o.Settings.JobsEnabled && !o.closing && r.run == nil && !r.held && o.installing() == nil && !r.healing.asking && r.row.Phase == server.PhaseReady &&
 		r.config.Heal.WantsHealing(r.drift, r.state())
 }
 
@@ -74,8 +74,13 @@ func (o *Orchestrator) recovered() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.recovering = false
+	o.publishAll(server.ByResync)
+}
+
+// publishAll considers all servers anew. The caller holds o.mu.
+func (o *Orchestrator) publishAll(by server.Observer) {
 	for _, r := range o.order {
-		o.publish(r, server.ByResync)
+		o.publish(r, by)
 	}
 }
 

@@ -173,7 +173,7 @@ func checkJobs(j JobsHealth) Check {
 func (o *Orchestrator) checkGame() Check {
 	c := Check{Name: "game", OK: true, LookedAt: filepath.Join(o.Files.Root(), "installation"), Found: "the dedicated server is installed"}
 	if err := o.Files.Installed(); err != nil {
-		c.OK, c.Found = false, err.Error()
+		c.OK, c.Found, c.Cure = false, err.Error(), "l4d2ctl install"
 	}
 	return c
 }

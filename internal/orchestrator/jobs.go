@@ -63,8 +63,9 @@ func (o *Orchestrator) WaitJob(ctx context.Context, id int64) (*server.Job, erro
 	}
 }
 
-// Cancel ends a start or a restart that is queued or running; what it had done
-// so far stands. What is half made by other jobs would be worse than their end.
+// Cancel ends a start, a restart or a job about the installation that is queued or
+// running; what it had done so far stands, but servers that an install stopped come
+// back. What is half made by other jobs would be worse than their end.
 func (o *Orchestrator) Cancel(ctx context.Context, id int64, who server.Requester) (*server.Job, error) {
 	job, err := o.interrupt(ctx, id)
 	if err != nil {
@@ -90,8 +91,8 @@ func (o *Orchestrator) interrupt(ctx context.Context, id int64) (server.Job, err
 	}
 	defer o.mu.Unlock()
 	job := *r.job
-	if job.Kind != server.JobStart && job.Kind != server.JobRestart {
-		return job, server.Errorf(server.CodeInvalidRequest, "job %d is a %s job, and only start and restart jobs can be canceled; it ends by itself", id, job.Kind)
+	if !job.Kind.Starts() && !job.Kind.OfHost() {
+		return job, server.Errorf(server.CodeInvalidRequest, "job %d is a %s job, and only start, restart, install and check jobs can be canceled; it ends by itself", id, job.Kind)
 	}
 	r.cancel(errCanceled)
 	return job, nil

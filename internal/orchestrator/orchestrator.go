@@ -32,6 +32,9 @@ type Settings struct {
 	HistoryDays    int // and none older than so many days, default 90
 	Ports          server.PortRange
 	ResourcesEvery time.Duration // how often the servers' use of the host is sampled, default 10 s; 0: never
+	UpdateCheck    time.Duration // between looks for a newer build, default 24 h; 0: none
+	SteamCMD       string        // its path; empty: where it is usually found
+	InstallSpace   int64         // bytes that a first install must find free, default 10 GiB
 }
 
 // DefaultSettings are the settings of a daemon without a configuration file.
@@ -42,12 +45,17 @@ func DefaultSettings() Settings {
 		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy,
 		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
 		ResourcesEvery: 10 * time.Second,
+		UpdateCheck:    24 * time.Hour, InstallSpace: 10 << 30,
 	}
 }
 
-// Logs gives the last lines of a unit, for the error of a failed start.
+// Logs gives the last lines of a unit, for the error of what failed, and what one
+// run of a unit says, as it says it.
 type Logs interface {
 	Tail(ctx context.Context, unit string, lines int, since time.Time) ([]string, error)
+	// Follow calls line for the last few messages there are and all that come,
+	// until ctx ends or reading fails.
+	Follow(ctx context.Context, unit, invocation string, few int, since time.Time, line func(at time.Time, message string)) error
 }
 
 // Options are the parts an Orchestrator is made of.
@@ -63,6 +71,8 @@ type Options struct {
 	BootID   string // tells one boot of the host from another
 	// Capacity says what the host has, for limits; not checked when nil.
 	Capacity func() server.Capacity
+	// RequestFile tells left4me-install what to do; empty: none is written.
+	RequestFile string
 	// Checks are what Health says of the parts around, in this order.
 	Checks []func(context.Context) server.Check
 }
@@ -89,6 +99,7 @@ type Orchestrator struct {
 	relink  chan struct{} // closed when the link to systemd comes or goes
 	host    hostFacts
 	orphans orphans
+	game    installation
 	closing bool
 
 	recovering bool // what the daemon before left unfinished is not taken up yet
@@ -138,6 +149,7 @@ func New(opts Options) *Orchestrator {
 		runs:    map[int64]*run{},
 		relink:  make(chan struct{}),
 		orphans: newOrphans(),
+		game:    newInstallation(),
 
 		mendAgain: make(chan struct{}, 1),
 		measures:  make(chan struct{}, 1),
@@ -181,7 +193,7 @@ func (o *Orchestrator) Load(ctx context.Context) error {
 		o.insert(newRecord(row))
 	}
 	o.loadOrphans(known)
-	return nil
+	return o.loadInstallation(ctx)
 }
 
 // Run follows systemd, resyncs, finishes what an earlier run of the daemon
@@ -207,6 +219,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 			if o.Settings.JobsEnabled {
 				g.Go(func() error {
 					o.mending(ctx)
+					return nil
+				})
+				g.Go(func() error {
+					o.checking(ctx)
 					return nil
 				})
 			}

@@ -31,6 +31,7 @@ type record struct {
 	usage usage // of the host, as last sampled
 
 	orphan bool // of no server: nothing of it is published
+	held   bool // stopped for an install, which brings it back
 
 	overlooked bool // a resync found a change and left it to the job
 
@@ -91,7 +92,7 @@ func (r *record) unitFileState() string {
 // judge sets the drift anew, unless a job of ours or of systemd's own is queued
 // or in flight.
 func (o *Orchestrator) judge(r *record, now time.Time) {
-	if r.run != nil || r.unit.Job != 0 || r.row.Phase != server.PhaseReady || r.observedAt.IsZero() {
+	if r.run != nil || r.held || r.unit.Job != 0 || r.row.Phase != server.PhaseReady || r.observedAt.IsZero() {
 		return
 	}
 	drift := server.DeriveDrift(server.Circumstances{

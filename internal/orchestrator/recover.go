@@ -31,15 +31,15 @@ func (o *Orchestrator) recover(ctx context.Context) {
 		o.Log.Error().Err(err).Msg("cannot read the unfinished jobs; they are tried again at the next start")
 		return
 	}
-	newest := map[int64]int64{} // of each server
+	newest := map[int64]int64{} // of each server, and of the installation
 	for _, row := range rows {
-		newest[row.ServerID] = row.ID
+		newest[subjectOf(row)] = row.ID
 	}
 	var verdicts []error
 	for i, row := range rows {
-		if last := newest[row.ServerID]; row.ServerID != 0 && last != row.ID {
+		if last := newest[subjectOf(row)]; subjectOf(row) != 0 && last != row.ID {
 			rows[i].SupersededBy = &last
-			verdicts = append(verdicts, server.Errorf(server.CodeOvertaken, "another job for %s was asked for before this one's end was stored", row.Server))
+			verdicts = append(verdicts, server.Errorf(server.CodeOvertaken, "another job for %s was asked for before this one's end was stored", about(row)))
 			continue
 		}
 		verdicts = append(verdicts, o.mayResume(row))
@@ -53,7 +53,9 @@ func (o *Orchestrator) recover(ctx context.Context) {
 		o.mu.Lock()
 		if rec := o.recordOf(row); rec != nil {
 			r := o.newRun(rec, row)
-			_ = json.Unmarshal(row.Mark, &r.mark)
+			var m mark
+			_ = json.Unmarshal(row.Mark, &m)
+			r.remember(m)
 			runs = append(runs, r)
 		}
 		o.mu.Unlock()
@@ -71,11 +73,31 @@ func (o *Orchestrator) recover(ctx context.Context) {
 	o.mu.Unlock()
 }
 
+// subjectOf tells the jobs of one server from those of another: its id, or -1 for
+// the installation. Orphans' jobs, which are 0, are not told apart.
+func subjectOf(row store.JobRow) int64 {
+	if row.Kind.OfHost() {
+		return -1
+	}
+	return row.ServerID
+}
+
+// about is what a stored job is about, in words.
+func about(row store.JobRow) string {
+	if row.Kind.OfHost() {
+		return "the installation"
+	}
+	return string(row.Server)
+}
+
 // recordOf finds the server of a stored job, or what the job of an orphan works
 // on. The caller holds o.mu.
 func (o *Orchestrator) recordOf(row store.JobRow) *record {
-	if row.Kind == server.JobDisableOrphan {
+	switch {
+	case row.Kind == server.JobDisableOrphan:
 		return o.orphanAgain(string(row.Server))
+	case row.Kind.OfHost():
+		return o.game.rec
 	}
 	if r := o.records[row.Server]; r != nil && r.row.ID == row.ServerID {
 		return r
@@ -136,7 +158,10 @@ func (o *Orchestrator) mayResume(row store.JobRow) error {
 		}
 	}
 	if row.Kind != server.JobDelete && row.BootID != o.BootID {
-		return server.Errorf(server.CodeOvertaken, "the host was rebooted before the %s of %s was done; ask again if it is still wanted", row.Kind, row.Server)
+		return server.Errorf(server.CodeOvertaken, "the host was rebooted before the %s of %s was done; ask again if it is still wanted", row.Kind, about(row))
+	}
+	if row.Kind.OfHost() {
+		return nil // it touches no link
 	}
 	o.mu.RLock()
 	masked := rec.masked

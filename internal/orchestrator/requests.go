@@ -114,6 +114,9 @@ func (o *Orchestrator) plan(kind server.JobKind, records []*record, who server.R
 		case verdict == server.Busy:
 			p.refused[name] = errBusy(name, current)
 			continue
+		case o.holdsStill(kind):
+			p.refused[name] = errInstalling(o.installing())
+			continue
 		case r.row.Phase != server.PhaseReady && kind != server.JobDelete:
 			p.refused[name] = server.Errorf(server.CodeBusy, "the server %s is half made or half removed (%s) and the job that was to end that failed; `l4d2ctl delete %s` removes it", name, r.row.Phase, name)
 			continue

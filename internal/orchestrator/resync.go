@@ -136,6 +136,7 @@ func (s *resyncer) check(ctx context.Context) error {
 	o.refreshLinks(server.ByResync)
 	missing := o.missingFiles()
 	dirs := o.instanceDirs()
+	o.readBuild()
 	snap, err := o.Units.Snapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot list the units of the servers: %w", err)

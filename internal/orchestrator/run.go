@@ -14,24 +14,30 @@ import (
 // run is one job in flight. Its goroutine is the only one that works on its
 // server; o.mu guards job.
 type run struct {
-	o      *Orchestrator
-	rec    *record
-	row    store.JobRow // as stored; written by the run's goroutine alone
-	job    *server.Job  // what readers see; replaced, never changed
-	mark   mark
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	done   chan struct{}   // closed when the run is over and its end is stored
-	after  *run            // the run whose place it took; it begins when that is over
-	cohort *cohort         // the runs that were asked for together; nil when alone
-	found  *instance.Found // what is adopted; nil otherwise, and after a crash
-	ending bool            // the work is over, its end is being stored; o.mu guards it
+	o       *Orchestrator
+	rec     *record
+	row     store.JobRow // as stored; written by the run's goroutine alone
+	job     *server.Job  // what readers see; replaced, never changed
+	mark    mark
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	done    chan struct{}         // closed when the run is over and its end is stored
+	after   *run                  // the run whose place it took; it begins when that is over
+	cohort  *cohort               // the runs that were asked for together; nil when alone
+	found   *instance.Found       // what is adopted; nil otherwise, and after a crash
+	ending  bool                  // the work is over, its end is being stored; o.mu guards it
+	options server.InstallOptions // of an install; never changed
+	whole   *run                  // the run of whose work this is a part, on one server; nil for one that is a job
 }
 
 // steps of a job, as stored. A job that has none yet changed nothing.
 const (
 	stepBegun = "begun" // running; no link was changed by it yet
 	stepLink  = "link"  // about to change, or has changed, the enablement link
+
+	// Of an install.
+	stepInstall = "install" // its servers are stopped; the unit is about to run, or runs
+	stepReturn  = "return"  // what came of it is noted; its servers are being brought back
 )
 
 // mark is what a job notes beside its step, so that after a crash it can tell
@@ -40,14 +46,27 @@ type mark struct {
 	Linked     bool   `json:"linked"`               // the link stood when the step was noted
 	Links      int64  `json:"links"`                // mtime of the directory of links then, in ns
 	Invocation string `json:"invocation,omitempty"` // the unit's run then
+
+	Install *installMark `json:"install,omitempty"` // of a job about the installation
 }
 
 func (m mark) encode() []byte {
 	b, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // two numbers and a string
+		panic(err) // numbers and strings alone
 	}
 	return b
+}
+
+// remember takes over the mark of a job that is about to begin, or goes on. The
+// caller holds o.mu.
+func (r *run) remember(m mark) {
+	if r.row.Kind.OfHost() && m.Install == nil {
+		m.Install = &installMark{}
+	}
+	if r.mark = m; m.Install != nil {
+		r.options = m.Install.Options
+	}
 }
 
 // causes with which a run is interrupted.
@@ -140,6 +159,10 @@ func (r *run) work() error {
 		return r.adopt()
 	case server.JobDisableOrphan:
 		return r.disableOrphan()
+	case server.JobInstall:
+		return r.install()
+	case server.JobCheck:
+		return r.check()
 	}
 	return server.Errorf(server.CodeInternal, "this version of left4med does not know jobs of kind %s; upgrade it, then ask again", r.row.Kind)
 }
@@ -214,6 +237,9 @@ func (o *Orchestrator) settleRun(r *run, job *server.Job) {
 	}
 	if o.records[r.rec.row.Name] == r.rec {
 		o.publish(r.rec, server.ByJob)
+	}
+	if r.row.Kind == server.JobInstall {
+		o.publishAll(server.ByJob) // what had to hold still may go on
 	}
 	if r.rec.run == nil && r.rec.overlooked {
 		r.rec.overlooked = false
@@ -291,6 +317,10 @@ func (r *run) say(text string) {
 
 // show publishes a change of the job, unless it was superseded meanwhile.
 func (r *run) show(change func(*server.Job)) {
+	if r.whole != nil {
+		r.whole.show(change)
+		return
+	}
 	o := r.o
 	o.mu.Lock()
 	defer o.mu.Unlock()

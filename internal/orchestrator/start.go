@@ -149,7 +149,10 @@ func (r *run) startable() error {
 		o.setMissing(r.rec)
 		return err
 	}
-	return o.Files.Installed()
+	if err := o.Files.Installed(); err != nil {
+		return err
+	}
+	return r.reach(func() error { return o.untouched(r.ctx) })
 }
 
 // setMissing notes that the files of a server are gone, which the next resync

@@ -101,6 +101,11 @@ type noLogs struct{}
 
 func (noLogs) Tail(context.Context, string, int, time.Time) ([]string, error) { return nil, nil }
 
+func (noLogs) Follow(ctx context.Context, _, _ string, _ int, _ time.Time, _ func(time.Time, string)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // root asks for everything.
 func root() server.Requester { return server.Requester{Via: server.ViaHTTP} }
 

@@ -8,6 +8,7 @@ type JobKind string
 // The kinds of jobs.
 const (
 	JobInstall       JobKind = "install"
+	JobCheck         JobKind = "check" // is there a newer build of the game
 	JobInitialize    JobKind = "initialize"
 	JobStart         JobKind = "start"
 	JobStop          JobKind = "stop"
@@ -22,6 +23,19 @@ const (
 
 // Starts says whether jobs of the kind start a server.
 func (k JobKind) Starts() bool { return k == JobStart || k == JobRestart }
+
+// Ends says whether jobs of the kind leave a server stopped.
+func (k JobKind) Ends() bool {
+	switch k {
+	case JobStop, JobReset, JobDelete, JobDisableOrphan, JobRestore:
+		return true
+	}
+	return false
+}
+
+// OfHost says whether jobs of the kind are about the installation that all servers
+// share, and no server's.
+func (k JobKind) OfHost() bool { return k == JobInstall || k == JobCheck }
 
 // JobState is where a job stands.
 type JobState string
@@ -64,7 +78,7 @@ type Job struct {
 	Server       Name      `json:"server,omitempty"`
 	ServerID     int64     `json:"server_id,omitempty"`
 	SupersededBy *int64    `json:"superseded_by" doc:"The job that took this one's place, or null."`
-	Kind         JobKind   `json:"kind" enum:"install,initialize,start,stop,restart,reset,delete,adopt,disable-orphan,backup,restore"`
+	Kind         JobKind   `json:"kind" enum:"install,check,initialize,start,stop,restart,reset,delete,adopt,disable-orphan,backup,restore"`
 	State        JobState  `json:"state" enum:"queued,running,succeeded,failed,canceled"`
 	RequestedBy  Requester `json:"requested_by"`
 	CreatedAt    time.Time `json:"created_at"`

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -85,4 +86,17 @@ func ParseInstallLine(s string) (l InstallLine) {
 // IsBuild says whether s is an id of a build: 1 to 18 digits.
 func IsBuild(s string) bool {
 	return len(s) > 0 && len(s) <= 18 && strings.Trim(s, "0123456789") == ""
+}
+
+// Bytes is a number of bytes for people, in decimal units: "12.3 MB".
+func Bytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, i := float64(n)/unit, 0
+	for value >= unit*0.99995 && i < 4 {
+		value, i = value/unit, i+1
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[i])
 }
