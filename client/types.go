@@ -31,6 +31,9 @@ type (
 	Orphan  = server.Orphan
 	Overlay = server.Overlay
 
+	InstallOptions = server.InstallOptions
+	Updates        = server.Updates
+
 	HistoryEntry = server.HistoryEntry
 	HistoryKind  = server.HistoryKind
 
@@ -86,6 +89,7 @@ const (
 // The kinds of jobs.
 const (
 	JobInstall       = server.JobInstall
+	JobCheck         = server.JobCheck
 	JobInitialize    = server.JobInitialize
 	JobStart         = server.JobStart
 	JobStop          = server.JobStop
@@ -150,6 +154,16 @@ const (
 	CodeStorage            = server.CodeStorage
 	CodeShuttingDown       = server.CodeShuttingDown
 	CodeInternal           = server.CodeInternal
+
+	CodeInstallationInUse   = server.CodeInstallationInUse
+	CodeSteamCMDMissing     = server.CodeSteamCMDMissing
+	CodeNoSpace             = server.CodeNoSpace
+	CodeNoNetwork           = server.CodeNoNetwork
+	CodeInvalidPlatform     = server.CodeInvalidPlatform
+	CodeLoginFailed         = server.CodeLoginFailed
+	CodeSteamGuard          = server.CodeSteamGuard
+	CodeSteamCMDFailed      = server.CodeSteamCMDFailed
+	CodeInstallationDamaged = server.CodeInstallationDamaged
 )
 
 // Snapshot is all servers at one moment, sorted by name.
@@ -241,6 +255,9 @@ type LogEntry struct {
 // Visible returns text in a form that is safe to show to a person: control
 // characters, invalid UTF-8 and invisible characters appear escaped.
 func Visible(s string) string { return server.Visible(s) }
+
+// Bytes is a number of bytes for people: "12.3 MB".
+func Bytes(n int64) string { return server.Bytes(n) }
 
 // In names a time to come by how long it is until then: "in 40 s".
 func In(d time.Duration) string { return server.In(d) }

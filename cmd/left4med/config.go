@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,6 +49,11 @@ type config struct {
 		PortMin uint16 `toml:"port_min"`
 		PortMax uint16 `toml:"port_max"`
 	} `toml:"servers"`
+	Install struct {
+		Check    duration `toml:"check"`
+		SteamCMD string   `toml:"steamcmd"`
+		SpaceGiB int64    `toml:"space_gib"`
+	} `toml:"install"`
 	Log struct {
 		Level zerolog.Level `toml:"level"`
 	} `toml:"log"`
@@ -74,6 +80,7 @@ func defaultConfig() config {
 	c.Heal.Limit, c.Heal.Window.Duration = s.Heal.Limit, s.Heal.Window
 	c.History.Entries, c.History.Days = s.HistoryEntries, s.HistoryDays
 	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
+	c.Install.Check.Duration, c.Install.SteamCMD, c.Install.SpaceGiB = s.UpdateCheck, s.SteamCMD, s.InstallSpace>>30
 	c.Log.Level = zerolog.InfoLevel
 	return c
 }
@@ -132,6 +139,12 @@ func (c config) check() error {
 		return fmt.Errorf("[history] days is %d; it must lie between 1 and 3650", c.History.Days)
 	case c.Servers.PortMin < 1024 || c.Servers.PortMin > c.Servers.PortMax:
 		return fmt.Errorf("[servers] port_min and port_max are %d and %d; they must span a range of ports from 1024 up", c.Servers.PortMin, c.Servers.PortMax)
+	case c.Install.Check.Duration != 0 && (c.Install.Check.Duration < time.Hour || c.Install.Check.Duration > 90*24*time.Hour):
+		return fmt.Errorf("[install] check is %s; it must lie between 1h and 2160h, or be 0s for never", c.Install.Check)
+	case c.Install.SteamCMD != "" && (!filepath.IsAbs(c.Install.SteamCMD) || filepath.Clean(c.Install.SteamCMD) != c.Install.SteamCMD):
+		return fmt.Errorf("[install] steamcmd is %q; it must be the whole path of a program, or be left empty", c.Install.SteamCMD)
+	case c.Install.SpaceGiB < 0 || c.Install.SpaceGiB > 1000:
+		return fmt.Errorf("[install] space_gib is %d; it must lie between 0 and 1000", c.Install.SpaceGiB)
 	}
 	return nil
 }
@@ -146,8 +159,8 @@ func (c config) settings() orchestrator.Settings {
 			Limit: c.Heal.Limit, Window: c.Heal.Window.Duration,
 		},
 		HistoryEntries: c.History.Entries, HistoryDays: c.History.Days,
-		Ports: server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
-
+		Ports:          server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
 		ResourcesEvery: c.Resources.Interval.Duration,
+		UpdateCheck:    c.Install.Check.Duration, SteamCMD: c.Install.SteamCMD, InstallSpace: c.Install.SpaceGiB << 30,
 	}
 }

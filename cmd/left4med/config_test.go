@@ -67,6 +67,10 @@ days = 7
 [servers]
 port_min = 28000
 port_max = 28010
+[install]
+check = "0s"
+steamcmd = "/opt/steam/steamcmd.sh"
+space_gib = 1
 [log]
 level = "debug"
 `))
@@ -78,7 +82,8 @@ level = "debug"
 		FlapRestarts:   2, FlapWindow: time.Hour,
 		Heal:           server.HealPolicy{First: 5 * time.Second, Max: time.Minute, Limit: 3, Window: 2 * time.Hour},
 		HistoryEntries: 2000, HistoryDays: 7,
-		Ports: server.PortRange{Low: 28000, High: 28010},
+		Ports:    server.PortRange{Low: 28000, High: 28010},
+		SteamCMD: "/opt/steam/steamcmd.sh", InstallSpace: 1 << 30,
 	}
 	if diff := cmp.Diff(want, c.settings(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -107,6 +112,10 @@ func TestConfigRefuses(t *testing.T) {
 		"[servers]\nport_min = 80":                      "port_min",
 		"[servers]\nport_min = 28000\nport_max = 27000": "port_max",
 		"[servers]\nport_max = 70000":                   "port_max",
+		"[install]\ncheck = \"5s\"":                     "check",
+		"[install]\nsteamcmd = \"steamcmd\"":            "steamcmd",
+		"[install]\nsteamcmd = \"/opt/../bin/sh\"":      "steamcmd",
+		"[install]\nspace_gib = -1":                     "space_gib",
 		"[log]\nlevel = \"loud\"":                       "level",
 		"this is no toml":                               "left4med.toml",
 	} {

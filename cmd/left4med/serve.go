@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -112,6 +113,8 @@ func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, 
 		Host:     host,
 		BootID:   boot,
 		Capacity: func() server.Capacity { return capacity("/") },
+
+		RequestFile: filepath.Join(filepath.Dir(p.state), "install.json"),
 	})
 	return orch, orch.Load(ctx)
 }

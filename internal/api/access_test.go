@@ -43,6 +43,8 @@ var probes = map[string]probe{
 	"GET /v1/jobs/{id}":                       {path: "/v1/jobs/1", status: 200},
 	"POST /v1/jobs/{id}/cancel":               {path: "/v1/jobs/1/cancel", status: 200},
 	"GET /v1/history":                         {path: "/v1/history", status: 200},
+	"POST /v1/install":                        {path: "/v1/install", body: `{"check":true}`, status: 202},
+	"GET /v1/updates":                         {path: "/v1/updates", status: 200, open: true},
 	"GET /v1/orphans":                         {path: "/v1/orphans", status: 200},
 	"POST /v1/orphans/{unit}/adopt":           {path: "/v1/orphans/left4me-server@lost.service/adopt", status: 202},
 	"POST /v1/orphans/{unit}/disable":         {path: "/v1/orphans/left4me-server@Foo_1.service/disable", status: 202},

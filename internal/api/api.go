@@ -50,6 +50,11 @@ type Backend interface {
 	DisableOrphan(ctx context.Context, unit string, who server.Requester) (*server.Job, error)
 	Overlays(ctx context.Context) ([]server.Overlay, error)
 	DeleteOverlay(ctx context.Context, name string, who server.Requester) error
+	// Install asks for an install or update of the game, CheckUpdates whether there
+	// is a newer build.
+	Install(ctx context.Context, opts server.InstallOptions, who server.Requester) (*server.Job, error)
+	CheckUpdates(ctx context.Context, who server.Requester) (*server.Job, error)
+	Updates() server.Updates
 	// Watch reads the events after an id, or from now on when resume is false.
 	Watch(after uint64, resume bool) *orchestrator.Watcher
 	Resync(ctx context.Context) error

@@ -288,6 +288,28 @@ func (b *fakeBackend) DeleteOverlay(_ context.Context, name string, _ server.Req
 	return server.Errorf(server.CodeOverlayNotFound, "there is no overlay %s", server.Quote(name, 70))
 }
 
+// asked keeps what was asked of the installation in the job's progress.
+func (b *fakeBackend) askedOfHost(kind server.JobKind, asked string, who server.Requester) (*server.Job, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	j := b.newJob(kind, "", who)
+	j.Progress = &server.Progress{Text: asked}
+	return j, b.fail
+}
+
+func (b *fakeBackend) Install(_ context.Context, opts server.InstallOptions, who server.Requester) (*server.Job, error) {
+	return b.askedOfHost(server.JobInstall, fmt.Sprintf("%+v", opts), who)
+}
+
+func (b *fakeBackend) CheckUpdates(_ context.Context, who server.Requester) (*server.Job, error) {
+	return b.askedOfHost(server.JobCheck, "", who)
+}
+
+func (b *fakeBackend) Updates() server.Updates {
+	yes := true
+	return server.Updates{InstalledBuild: "1", LatestBuild: "2", UpdateAvailable: &yes, CheckedAt: past}
+}
+
 func (b *fakeBackend) Resync(context.Context) error { return b.fail }
 
 func (b *fakeBackend) Health(context.Context) orchestrator.Health {

@@ -72,6 +72,8 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusConflict, "Another job is in the way"}
 	case server.CodeOverlayInUse:
 		return kind{http.StatusConflict, "The overlay is in use"}
+	case server.CodeInstallationInUse:
+		return kind{http.StatusConflict, "Servers run on the installation"}
 	case server.CodeMasked:
 		return kind{http.StatusConflict, "The unit is masked"}
 	case server.CodeNotInstalled:

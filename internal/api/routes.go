@@ -36,6 +36,7 @@ func inspectOrOwn() asks         { return asks{action: authz.Inspect, verb: "job
 func control(verb string) asks   { return asks{action: authz.Control, verb: verb} }
 func controlEach() asks          { return asks{action: authz.Control, each: true} }
 func configure(verb string) asks { return asks{action: authz.Configure, verb: verb} }
+func install(verb string) asks   { return asks{action: authz.Install, verb: verb} }
 func (rt route) pattern() string { return rt.method + " " + rt.path }
 
 // routes is the table: what there is, what it asks, and who serves it.
@@ -66,6 +67,8 @@ func (h *handler) routes() []route {
 		{post, one + "/reset", configure("reset"), "reset-server", "Stop, disable and remove all that the game wrote; settings stay", typed(h.verb(server.JobReset), docJob)},
 		{get, one + "/logs", inspect("logs"), "read-logs", "A server's log", raw(h.logs, docLogs)},
 		{post, "/v1/actions", controlEach(), "act", "Start, stop or restart many servers at once", typed(h.act, docAct)},
+		{post, "/v1/install", install("install"), "install", "Install or update the game, or look for a newer build", typed(h.install, docJob)},
+		{get, "/v1/updates", nothing(), "get-updates", "Which build of the game is installed, and which is the newest", typed(h.updates)},
 		{get, jobs, inspect("jobs"), "list-jobs", "Jobs, newest first", typed(h.listJobs)},
 		{get, job, inspectOrOwn(), "get-job", "One job", typed(h.getJob)},
 		{post, job + "/cancel", control("cancel"), "cancel-job", "Cancel a job that has not ended", typed(h.cancelJob)},
