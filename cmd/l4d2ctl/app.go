@@ -103,7 +103,7 @@ func (a *app) command() *cobra.Command {
 		&cobra.Group{ID: others, Title: "About l4d2ctl itself:"})
 	root.SetHelpCommandGroupID(others)
 	root.AddCommand(
-		newInitialize(a), newStart(a), newStop(a), newDelete(a),
+		newInstall(a), newInitialize(a), newStart(a), newStop(a), newDelete(a),
 		newList(a), newShow(a), newWatch(a), newJobs(a), newHistory(a), newLogs(a), newOrphans(a), newDoctor(a),
 		newVersion(a), newCompletion(a), newMan(a),
 	)

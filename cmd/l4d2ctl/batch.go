@@ -14,6 +14,9 @@ type batch struct {
 	Server  *client.Server   `json:"server,omitempty"` // of initialize
 	Jobs    []client.Job     `json:"jobs"`
 	Refused []client.Refusal `json:"refused"`
+	Updates *client.Updates  `json:"updates,omitempty"` // of install
+
+	ended func() error // called when all jobs have ended, if it is set
 }
 
 // finish sees a request through: it says what was refused, waits for the jobs
@@ -37,6 +40,11 @@ func (a *app) finish(ctx context.Context, c *client.Client, after uint64, b *bat
 		for _, job := range jobs {
 			if job.State != client.JobSucceeded {
 				code = max(code, exitJobFailed)
+			}
+		}
+		if b.ended != nil {
+			if err := b.ended(); err != nil {
+				return a.leave(ctx, err, b)
 			}
 		}
 	}
@@ -73,7 +81,7 @@ func (a *app) leave(ctx context.Context, why error, b *batch) error {
 	a.say("l4d2ctl: %s", why)
 	switch {
 	case open == 1:
-		a.say("Job %d (%s %s) goes on. See it with: l4d2ctl jobs", last.ID, string(last.Kind), string(last.Server))
+		a.say("Job %d (%s %s) goes on. See it with: l4d2ctl jobs", last.ID, string(last.Kind), subject(last))
 	case open > 1:
 		a.say("%s go on. See them with: l4d2ctl jobs", fmt.Sprintf("%d jobs", open))
 	}

@@ -208,7 +208,7 @@ func (v *sheet) job(job *client.Job) {
 	}
 	how := string(job.Kind) + " " + string(job.State)
 	if !job.State.Finished() {
-		how += steps(job.Progress)
+		how += steps(*job)
 	}
 	v.line("last job", jobStyle(job.State), "%d %s, %s, asked for by %s", job.ID, how, v.app.ago(at), asker(job.RequestedBy))
 	if job.SupersededBy != nil {

@@ -213,7 +213,7 @@ func (w *watcher) job(job client.Job) error {
 	}
 	text := fmt.Sprintf("job %d: %s", job.ID, ended(job))
 	if !job.State.Finished() {
-		text += steps(job.Progress)
+		text += steps(job)
 	}
 	return w.print(job.Server, w.paint.text(jobStyle(job.State), text))
 }

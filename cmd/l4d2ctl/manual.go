@@ -8,7 +8,8 @@ A server that was started comes back at every boot until it is stopped; left4med
 
 Data is printed on standard output, everything else on standard error.`
 
-const rootExample = `  l4d2ctl initialize versus-1 --port 27015 --gamemode versus
+const rootExample = `  l4d2ctl install
+  l4d2ctl initialize versus-1 --port 27015 --gamemode versus
   l4d2ctl start versus-1
   l4d2ctl list
   l4d2ctl logs versus-1 -f`

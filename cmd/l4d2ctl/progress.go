@@ -23,7 +23,7 @@ const manyJobs = 11
 func (a *app) newProgress(jobs []client.Job) progress {
 	paint := a.paint(a.stderr)
 	if !isTerminal(a.stderr) || a.getenv("TERM") == "dumb" {
-		return &lines{w: a.stderr, paint: paint}
+		return &lines{w: a.stderr, paint: paint, told: map[int64]string{}}
 	}
 	_, height := terminalSize(a.stderr)
 	return &live{
@@ -41,15 +41,28 @@ func order(jobs []client.Job) []int64 {
 	return ids
 }
 
-// lines prints a line as each job ends.
+// lines prints a line as each job ends, and of one that takes long, as an install
+// does, now and then how far it is.
 type lines struct {
 	w     io.Writer
 	paint painter
+	told  map[int64]string // how far each long job was when that was last told
 }
 
 func (l *lines) update(job client.Job) {
-	if job.State.Finished() {
+	switch p := job.Progress; {
+	case job.State.Finished():
 		report(l.w, l.paint, job)
+	case job.Kind.OfHost() && p != nil:
+		far := p.Text
+		if p.Total > 0 { // told of at every tenth
+			word, _, _ := strings.Cut(p.Text, " ")
+			far = fmt.Sprintf("%s %d", word, 10*p.Done/p.Total)
+		}
+		if l.told[job.ID] != far {
+			l.told[job.ID] = far
+			sayTo(l.w, "%s:%s", subject(job), steps(job))
+		}
 	}
 }
 
@@ -136,15 +149,18 @@ func standing(job client.Job) string {
 	case client.JobQueued:
 		return string(job.Kind) + ": waiting for its turn"
 	case client.JobRunning:
-		return string(job.Kind) + " …" + steps(job.Progress)
+		return string(job.Kind) + " …" + steps(job)
 	}
 	return string(job.Kind) + " " + string(job.State)
 }
 
-func steps(p *client.Progress) string {
+func steps(job client.Job) string {
+	p := job.Progress
 	switch {
 	case p == nil:
 		return ""
+	case p.Total > 0 && job.Kind.OfHost():
+		return fmt.Sprintf(" %s (%s of %s)", p.Text, client.Bytes(p.Done), client.Bytes(p.Total))
 	case p.Total > 0:
 		return fmt.Sprintf(" %d/%d %s", p.Done, p.Total, p.Text)
 	}
@@ -197,7 +213,12 @@ func report(w io.Writer, paint painter, job client.Job) {
 			sayTo(w, "    %s", line)
 		}
 	}
-	if job.Server != "" {
+	switch {
+	case job.Server != "":
 		sayTo(w, "  look at: l4d2ctl logs %s", string(job.Server))
+	case job.Kind == client.JobInstall:
+		sayTo(w, "  look at: journalctl -u left4me-install.service")
+	case job.Kind == client.JobCheck:
+		sayTo(w, "  look at: journalctl -u left4me-install-check.service")
 	}
 }

@@ -11,6 +11,8 @@ func done(kind client.JobKind) string {
 	switch kind {
 	case client.JobInstall:
 		return "installed"
+	case client.JobCheck:
+		return "checked for updates"
 	case client.JobInitialize:
 		return "initialized"
 	case client.JobStart:
@@ -35,10 +37,14 @@ func done(kind client.JobKind) string {
 	return string(kind) + " done"
 }
 
-// subject is what a job is about: its server, or the job itself.
+// subject is what a job is about: its server, the game that all share, or the job
+// itself.
 func subject(job client.Job) string {
-	if job.Server != "" {
+	switch {
+	case job.Server != "":
 		return string(job.Server)
+	case job.Kind.OfHost():
+		return "game"
 	}
 	return fmt.Sprintf("job %d", job.ID)
 }
