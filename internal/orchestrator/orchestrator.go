@@ -188,11 +188,11 @@ func (o *Orchestrator) Load(ctx context.Context) error {
 		return fmt.Errorf("cannot read the orphans: %w", err)
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	for _, row := range rows {
 		o.insert(newRecord(row))
 	}
 	o.loadOrphans(known)
+	o.mu.Unlock()
 	return o.loadInstallation(ctx)
 }
 
