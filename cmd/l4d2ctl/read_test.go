@@ -401,7 +401,7 @@ func TestManual(t *testing.T) {
 		}
 	}
 	want := []string{
-		"l4d2ctl-completion.1", "l4d2ctl-delete.1", "l4d2ctl-doctor.1", "l4d2ctl-history.1", "l4d2ctl-initialize.1", "l4d2ctl-jobs.1", "l4d2ctl-list.1",
+		"l4d2ctl-completion.1", "l4d2ctl-delete.1", "l4d2ctl-doctor.1", "l4d2ctl-history.1", "l4d2ctl-initialize.1", "l4d2ctl-install.1", "l4d2ctl-jobs.1", "l4d2ctl-list.1",
 		"l4d2ctl-logs.1", "l4d2ctl-orphans.1", "l4d2ctl-show.1", "l4d2ctl-start.1", "l4d2ctl-stop.1", "l4d2ctl-version.1", "l4d2ctl-watch.1", "l4d2ctl.1",
 	}
 	if diff := cmp.Diff(want, pages); diff != "" {

@@ -43,3 +43,15 @@ func FuzzParseInstallLine(f *testing.F) {
 		}
 	})
 }
+
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{
+		0: "0 B", 999: "999 B", 1000: "1.0 kB", 12_345_678: "12.3 MB", 999_960: "1.0 MB",
+		9_036_123_456: "9.0 GB", 1 << 62: "4611.7 PB",
+	} {
+		if got := Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

@@ -238,7 +238,7 @@ func cliCompletion(t *testing.T, l *lab) {
 func cliManual(t *testing.T, l *lab) {
 	var missing []string
 	pages := []string{"l4d2ctl.1", "left4med.toml.5", "left4med.8"}
-	for _, command := range []string{"initialize", "start", "stop", "delete", "list", "show", "logs", "watch", "jobs", "doctor", "version", "completion"} {
+	for _, command := range []string{"install", "initialize", "start", "stop", "delete", "list", "show", "logs", "watch", "jobs", "doctor", "version", "completion"} {
 		pages = append(pages, "l4d2ctl-"+command+".1")
 	}
 	for _, page := range pages {

@@ -87,6 +87,8 @@ func routes(since string) []door {
 		{"GET /v1/history", "inspect", get("/v1/history"), granted},
 		{"GET /v1/events", "", events, settings},
 		{"POST /v1/resync", "control", send("POST", "/v1/resync", ""), granted},
+		{"POST /v1/install", "install", send("POST", "/v1/install", `{"check":true,"restart":true}`), granted},
+		{"GET /v1/updates", "", get("/v1/updates"), anyone},
 		{"GET /v1/orphans", "inspect", get("/v1/orphans"), granted},
 		{"POST /v1/orphans/{unit}/adopt", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/adopt", ""), granted},
 		{"POST /v1/orphans/{unit}/disable", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/disable", ""), granted},
