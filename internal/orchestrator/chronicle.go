@@ -205,12 +205,14 @@ func (o *Orchestrator) differences(r *record, was, now store.Seen, by server.Obs
 	}
 	if r.run != nil && r.run.job.State == server.JobRunning {
 		base.Job = r.run.job.ID
+	} else if job := o.installing(); r.held && job != nil {
+		base.Job = job.ID // stops it and brings it back
 	}
 	var entries []server.HistoryEntry
 	add := func(kind server.HistoryKind, what, from, to, detail string) {
 		e := base
 		e.Kind, e.What, e.From, e.To, e.Detail = kind, what, from, to, detail
-		if base.Job != 0 && kind == server.HistoryDesired {
+		if base.Job != 0 && kind == server.HistoryDesired && r.run != nil {
 			e.By = &r.run.job.RequestedBy
 		}
 		entries = append(entries, e)

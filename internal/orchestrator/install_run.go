@@ -144,8 +144,9 @@ func (r *run) noteOutcome(err error) error {
 	m := *r.mark.Install
 	m.Canceled = err != nil && errors.Is(context.Cause(r.ctx), errCanceled)
 	if m.Failure = nil; err != nil && !m.Canceled {
-		r.o.Log.Warn().Err(err).Int64("JOB", r.row.ID).Msg("the install failed")
-		m.Failure = jobError(err)
+		if m.Failure = jobError(err); m.Failure.Code == server.CodeInternal {
+			r.o.Log.Error().Err(err).Int64("JOB", r.row.ID).Msg("the install met an unexpected error") // clients are not told which
+		}
 	}
 	return r.noteInstall(stepReturn, m)
 }

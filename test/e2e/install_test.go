@@ -226,6 +226,11 @@ func installRestart(t *testing.T, l *lab) {
 		t.Error("a was not restarted")
 	}
 	same(t, "the build", "101", l.updates(t).InstalledBuild)
+	history, err := c.History(t.Context(), client.HistoryFilter{Server: "a", Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the job that brought a back", job.ID, history[0].Job)
 }
 
 func installFailureBringsBack(t *testing.T, l *lab) {
