@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,23 +28,40 @@ const Installation = "/var/lib/left4me/installation"
 // Host is a machine with the product on it.
 type Host struct{ *machine.Machine }
 
-// New boots a machine for a test and installs product and stand-in. The test
-// fails at once when that is not possible.
+// New boots a machine for a test that has product and stand-in on its disk. The
+// test fails at once when that is not possible.
 func New(t testing.TB, release machine.Release) *Host {
 	t.Helper()
-	h := &Host{machine.New(t, release)}
-	if err := h.Install(t.Context()); err != nil {
+	l, err := layer(release)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return &Host{machine.NewOn(t, release, l)}
 }
 
-// Install installs the product from its package, and the stand-in as the game.
-func (h *Host) Install(ctx context.Context) error {
-	if err := h.InstallProduct(ctx); err != nil {
-		return err
+// layer is a disk on which product and stand-in are installed.
+func layer(release machine.Release) (*machine.Layer, error) {
+	deb, err := Package()
+	if err != nil {
+		return nil, err
 	}
-	return h.InstallGame(ctx)
+	program, err := standin()
+	if err != nil {
+		return nil, err
+	}
+	const insideDeb = "/tmp/left4med.deb"
+	script := []string{
+		"dpkg --install " + insideDeb,
+		layOutGame("/tmp/srcds_run"),
+	}
+	for path, text := range bootIDFiles(release) {
+		script = append(script, fmt.Sprintf("mkdir -p %s\ncat >%s <<'END'\n%sEND", filepath.Dir(path), path, text))
+	}
+	slices.Sort(script[2:])
+	return &machine.Layer{
+		Files:  map[string]string{insideDeb: deb, "/tmp/srcds_run": program},
+		Script: strings.Join(script, "\n"),
+	}, nil
 }
 
 // InstallProduct installs the product from its package.
@@ -61,25 +79,36 @@ func (h *Host) InstallProduct(ctx context.Context) error {
 	return nil
 }
 
-// keepBootID makes the daemon see the machine's boot id. systemd-nspawn mounts a
-// fresh one over /proc/sys/kernel/random/boot_id, and a unit of systemd 252 with
-// ProtectKernelTunables= looks beneath that: it would see the host's own, the
-// same over all boots of the machine, and journalctl --follow, which shows the
-// present boot alone, nothing at all.
+// keepBootID makes the daemon see the machine's boot id from now on.
 func (h *Host) keepBootID(ctx context.Context) error {
-	if h.Release() != machine.Bookworm {
-		return nil
-	}
-	const place, id = "/run/boot-id", "/proc/sys/kernel/random/boot_id"
-	for path, text := range map[string]string{
-		"/etc/tmpfiles.d/boot-id.conf":                        "C " + place + " - - - - " + id + "\n",
-		"/etc/systemd/system/left4med.service.d/boot-id.conf": "[Service]\nBindReadOnlyPaths=" + place + ":" + id + "\n",
-	} {
+	files := bootIDFiles(h.Release())
+	for path, text := range files {
 		if err := h.WriteFile(ctx, path, []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	return h.Run(ctx, "systemd-tmpfiles", "--create", "/etc/tmpfiles.d/boot-id.conf")
+	if len(files) == 0 {
+		return nil
+	}
+	return h.Run(ctx, "systemd-tmpfiles", "--create", bootIDTmpfiles)
+}
+
+const bootIDTmpfiles = "/etc/tmpfiles.d/boot-id.conf"
+
+// bootIDFiles make the daemon see the machine's boot id. systemd-nspawn mounts a
+// fresh one over /proc/sys/kernel/random/boot_id, and a unit of systemd 252 with
+// ProtectKernelTunables= looks beneath that: it would see the host's own, the
+// same over all boots of the machine, and journalctl --follow, which shows the
+// present boot alone, nothing at all.
+func bootIDFiles(release machine.Release) map[string]string {
+	if release != machine.Bookworm {
+		return nil
+	}
+	const place, id = "/run/boot-id", "/proc/sys/kernel/random/boot_id"
+	return map[string]string{
+		bootIDTmpfiles: "C " + place + " - - - - " + id + "\n",
+		"/etc/systemd/system/left4med.service.d/boot-id.conf": "[Service]\nBindReadOnlyPaths=" + place + ":" + id + "\n",
+	}
 }
 
 // Package is the path of the package under test: LEFT4MED_DEB, as the Makefile
@@ -101,10 +130,16 @@ func (h *Host) InstallGame(ctx context.Context) error {
 	if err := h.CopyIn(ctx, program, inside); err != nil {
 		return err
 	}
-	if err := h.Run(ctx, inside, "--make-tree", Installation); err != nil {
+	if err := h.Run(ctx, "sh", "-euc", layOutGame(inside)); err != nil {
 		return fmt.Errorf("cannot lay out the stand-in: %w", err)
 	}
-	return h.Run(ctx, "chown", "-R", "left4me:left4me", Installation)
+	return nil
+}
+
+// layOutGame is a line of sh that makes the stand-in, a program inside, the
+// installation.
+func layOutGame(program string) string {
+	return program + " --make-tree " + Installation + " && chown -R left4me:left4me " + Installation
 }
 
 // InstallSteamCMD puts the stand-in for SteamCMD where Debian's package would.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -85,35 +86,11 @@ func ensureCached(ctx context.Context, t tree, progress io.Writer) (string, erro
 }
 
 func ensureTree(ctx context.Context, cache string, t tree, progress io.Writer) (string, error) {
-	dir := t.dir(cache)
-	parent := filepath.Dir(dir)
-	if exists(dir) {
-		return dir, nil
+	place := cached{
+		dir: t.dir(cache), what: t.what, guard: t.name, needs: buildPrograms(),
+		build: func(ctx context.Context, aside string) error { return buildTree(ctx, t.command, aside) },
 	}
-	if err := checkHost(buildPrograms()); err != nil {
-		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
-	}
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
-	}
-	guard, err := lock(ctx, filepath.Join(parent, "."+t.name+".lock"))
-	if err != nil {
-		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
-	}
-	defer guard.Close()
-	if exists(dir) { // somebody else built it while we waited
-		return dir, nil
-	}
-	if progress == nil {
-		progress = io.Discard
-	}
-	fmt.Fprintf(progress, "building the %s, once, in %s\n", t.what, dir)
-	begin := time.Now()
-	if err := buildTree(ctx, t.command, dir); err != nil {
-		return "", fmt.Errorf("cannot build the %s: %w", t.what, err)
-	}
-	fmt.Fprintf(progress, "built the %s in %s\n", t.what, time.Since(begin).Round(time.Second))
-	return dir, nil
+	return place.dir, place.ensure(ctx, progress)
 }
 
 // dir is the tree's place by the recipe of today.
@@ -127,29 +104,75 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// buildTree builds the tree aside and renames it into place, so that a tree
-// under its own name is a whole one. The caller holds the tree's lock.
-func buildTree(ctx context.Context, command []string, dir string) error {
-	aside := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir))
+// cached is a directory that is built once.
+type cached struct {
+	dir   string
+	what  string // in words
+	guard string // names the lock, below the directory's parent, that builders take
+	needs []program
+	build func(ctx context.Context, aside string) error
+}
+
+// ensure builds the directory when it is not there. Processes that do so at once
+// build it once.
+func (c cached) ensure(ctx context.Context, progress io.Writer) error {
+	if exists(c.dir) {
+		return nil
+	}
+	parent := filepath.Dir(c.dir)
+	if err := checkHost(c.needs); err != nil {
+		return fmt.Errorf("cannot build the %s: %w", c.what, err)
+	}
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return fmt.Errorf("cannot build the %s: %w", c.what, err)
+	}
+	guard, err := lock(ctx, filepath.Join(parent, "."+c.guard+".lock"))
+	if err != nil {
+		return fmt.Errorf("cannot build the %s: %w", c.what, err)
+	}
+	defer guard.Close()
+	if exists(c.dir) { // somebody else built it while we waited
+		return nil
+	}
+	if progress == nil {
+		progress = io.Discard
+	}
+	fmt.Fprintf(progress, "building the %s, once, in %s\n", c.what, c.dir)
+	begin := time.Now()
+	if err := c.buildAside(ctx); err != nil {
+		return fmt.Errorf("cannot build the %s: %w", c.what, err)
+	}
+	fmt.Fprintf(progress, "built the %s in %s\n", c.what, time.Since(begin).Round(time.Second))
+	return nil
+}
+
+// buildAside builds beside the directory and renames it into place, so that what
+// has its own name is whole. The caller holds the lock.
+func (c cached) buildAside(ctx context.Context) error {
+	aside := filepath.Join(filepath.Dir(c.dir), "."+filepath.Base(c.dir))
 	if err := os.RemoveAll(aside); err != nil { // of a build that was killed
 		return err
 	}
 	defer os.RemoveAll(aside)
-	command = append(command, aside)
+	if err := c.build(ctx, aside); err != nil {
+		return err
+	}
+	return os.Rename(aside, c.dir)
+}
+
+// buildTree makes a tree in a directory.
+func buildTree(ctx context.Context, command []string, dir string) error {
+	command = append(slices.Clone(command), dir)
 	if mirror := os.Getenv("LEFT4MED_MIRROR"); mirror != "" {
 		command = append(command, mirror)
 	}
 	command = append(command, aptProxies(ctx)...)
-
 	var log bytes.Buffer
 	if err := runBound(ctx, &log, command); err != nil {
 		return fmt.Errorf("%s: %w\n%s", command[0], err, lastLines(log.String(), 20))
 	}
 	// mmdebstrap may leave the root directory as private as mkdtemp(3) does.
-	if err := os.Chmod(aside, 0o755); err != nil {
-		return err
-	}
-	return os.Rename(aside, dir)
+	return os.Chmod(dir, 0o755)
 }
 
 // aptProxies hands the host's proxies on: mmdebstrap reads none of its

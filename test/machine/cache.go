@@ -59,6 +59,25 @@ func lock(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
+// sharedLock opens a file that is there and takes the shared flock(2) on it. It
+// is held exclusively for moments only.
+func sharedLock(path string) (*os.File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open a lock: %w", err)
+	}
+	if err := flock(file, syscall.LOCK_SH); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	return file, nil
+}
+
+// tryLock says whether it got the exclusive flock(2).
+func tryLock(file *os.File) bool {
+	return flock(file, syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}
+
 func flock(file *os.File, how int) error {
 	for {
 		if err := syscall.Flock(int(file.Fd()), how); err != syscall.EINTR {
@@ -102,7 +121,7 @@ func newScratch(ctx context.Context, cache, cgroups string, release Release) (*s
 
 	name := fmt.Sprintf("%s-%s", release, randomHex(4))
 	s := &scratch{name: name, dir: filepath.Join(parent, name), cgroup: cgroupOf(cgroups, name)}
-	for _, dir := range []string{"", "lower", "upper", "work", "root", "varlib"} {
+	for _, dir := range []string{"", "lower", "layer", "upper", "work", "root", "varlib"} {
 		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("cannot make a machine's tree: %w", err)
 		}
@@ -132,7 +151,7 @@ func sweep(ctx context.Context, parent, cgroups string) error {
 			return fmt.Errorf("cannot look for left-over machines: %w", err)
 		default:
 			defer file.Close()
-			if flock(file, syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			if !tryLock(file) {
 				continue // alive
 			}
 		}

@@ -23,6 +23,10 @@
 // plain directory, a copy of the base's: an overlayfs cannot carry the upper
 // layer of another one, and the product mounts its own below /var/lib/left4me.
 //
+// What many machines have installed can be a Layer between the two: made once in
+// a chroot, kept beside the base trees under the hash of all that goes into it,
+// and swept an hour after its last machine.
+//
 // systemd-nspawn runs that tree with namespaces and a cgroup of its own, from
 // power-on to clean shutdown, reboot and power cut. It reports through
 // sd_notify(3): the machine's first process when that starts, and that process'

@@ -32,7 +32,10 @@ type Options struct {
 	Release Release
 	// Cache is the directory of base and scratch trees; empty means CacheDir.
 	Cache string
-	// Log is told when a base tree is built. Nil means nobody is.
+	// Layer is what the machine has on its disk beside the base tree. Nil is
+	// nothing.
+	Layer *Layer
+	// Log is told when a base tree or layer is built. Nil means nobody is.
 	Log io.Writer
 }
 
@@ -97,6 +100,15 @@ func launch(ctx context.Context, options Options) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	ground := ground{base: base, varlib: filepath.Join(base, "var", "lib")}
+	if options.Layer != nil {
+		dir, used, err := options.Layer.ensure(ctx, cache, base, options.Release, options.Log)
+		if err != nil {
+			return nil, err
+		}
+		defer used.Close() // as with the scratch's
+		ground.layer, ground.varlib, ground.lock = filepath.Join(dir, "upper"), filepath.Join(dir, "varlib"), used
+	}
 	place, err := newScratch(ctx, cache, cgroups, options.Release)
 	if err != nil {
 		return nil, err
@@ -108,18 +120,26 @@ func launch(ctx context.Context, options Options) (*Machine, error) {
 		gone:    make(chan struct{}), changed: make(chan struct{}),
 		power: power{off: true},
 	}
-	if err := m.furnish(ctx, base); err != nil {
+	if err := m.furnish(ctx, ground); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(place.dir))
 	}
-	if err := m.supervise(base); err != nil {
+	if err := m.supervise(ground); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(place.dir))
 	}
 	return m, nil
 }
 
+// ground is what a machine's tree stands on: directories of the host.
+type ground struct {
+	base   string
+	layer  string   // between the base and the machine's own; "" is none
+	varlib string   // what /var/lib begins as
+	lock   *os.File // to be held for as long as the layer is used; nil without one
+}
+
 // furnish fills the scratch tree with what makes this machine another one than
 // its siblings, and with a /var/lib on the host's own file system.
-func (m *Machine) furnish(ctx context.Context, base string) error {
+func (m *Machine) furnish(ctx context.Context, on ground) error {
 	etc := filepath.Join(m.scratch.dir, "upper", "etc")
 	if err := os.Mkdir(etc, 0o755); err != nil {
 		return fmt.Errorf("cannot furnish the tree: %w", err)
@@ -138,15 +158,14 @@ func (m *Machine) furnish(ctx context.Context, base string) error {
 			return fmt.Errorf("cannot furnish the tree: %w", err)
 		}
 	}
-	from := filepath.Join(base, "var", "lib") + "/."
-	if out, err := exec.CommandContext(ctx, "cp", "-a", from, filepath.Join(m.scratch.dir, "varlib")).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "cp", "-a", on.varlib+"/.", filepath.Join(m.scratch.dir, "varlib")).CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot furnish the tree: cp: %w: %s", err, out)
 	}
 	return nil
 }
 
 // supervise starts supervise.sh and the readers of what it reports.
-func (m *Machine) supervise(base string) error {
+func (m *Machine) supervise(on ground) error {
 	address := "@" + filepath.Base(m.scratch.cgroup) // an abstract socket: it needs no file
 	notify, err := listenNotify(address)
 	if err != nil {
@@ -160,11 +179,14 @@ func (m *Machine) supervise(base string) error {
 	defer eventsWriter.Close()
 
 	cmd := exec.Command("sh", filepath.Join(m.scratch.dir, "supervise.sh"), "keep",
-		m.scratch.dir, base, m.scratch.cgroup, m.scratch.name, address)
+		m.scratch.dir, on.base, on.layer, m.scratch.cgroup, m.scratch.name, address)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + searchPath, "LANG=C.UTF-8"}
 	cmd.Stdout, cmd.Stderr = m.console, m.console
 	cmd.ExtraFiles = []*os.File{eventsWriter, m.scratch.lock}
+	if on.lock != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, on.lock)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS}
 	control, err := cmd.StdinPipe()
 	if err == nil {

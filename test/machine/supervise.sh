@@ -2,13 +2,14 @@
 # Keeps one throw-away machine: mounts its tree, runs its systemd-nspawn, and
 # leaves nothing behind however the process that asked for it ends.
 #
-#   supervise.sh keep  SCRATCH BASE CGROUP NAME NOTIFY
-#   supervise.sh serve SCRATCH BASE CGROUP NAME NOTIFY    (run by keep)
+#   supervise.sh keep  SCRATCH BASE LAYER CGROUP NAME NOTIFY
+#   supervise.sh serve SCRATCH BASE LAYER CGROUP NAME NOTIFY    (run by keep)
 #
 # Descriptors: 0 is the control pipe: each line "boot" starts the machine, its
 # end (also when the owner was killed) ends everything. 3 takes a line
 # "off STATUS" each time the machine is off for good. 4 holds the lock that
-# tells a live machine from what an unclean death left behind.
+# tells a live machine from what an unclean death left behind, 5 the one that
+# keeps LAYER, which may be empty, from being swept.
 #
 # keep has a mount namespace of its own, so the tree is never mounted on the
 # host. serve is PID 1 of a pid namespace below it: when it ends, or is
@@ -16,7 +17,7 @@
 set -eu
 # Only the end of the control pipe ends a machine, not a Ctrl-C meant for others.
 trap '' PIPE HUP INT TERM
-role=$1 scratch=$2 base=$3 cgroup=$4 name=$5 notify=$6
+role=$1 scratch=$2 base=$3 layer=$4 cgroup=$5 name=$6 notify=$7
 cd "$scratch"
 
 keep() {
@@ -24,7 +25,12 @@ keep() {
 	mount --make-rprivate /
 	# Relative paths: commas and colons in a cache's path mean something to mount.
 	mount --bind "$base" lower
-	mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work left4med root
+	below=lower
+	if [ -n "$layer" ]; then
+		mount --bind "$layer" layer
+		below=layer:lower
+	fi
+	mount -t overlay -o "lowerdir=$below,upperdir=upper,workdir=work" left4med root
 	# nspawn keeps its locks and sockets in /run: a private one goes with us.
 	mount -t tmpfs -o mode=0755 tmpfs /run
 	mkdir /run/varlib
@@ -38,7 +44,7 @@ keep() {
 	done
 
 	unshare --mount-proc --pid --fork --kill-child \
-		sh supervise.sh serve "$scratch" "$base" "$cgroup" "$name" "$notify"
+		sh supervise.sh serve "$scratch" "$base" "$layer" "$cgroup" "$name" "$notify"
 }
 
 # tidy removes the traces of the machine and keeps the status that led here.
@@ -54,7 +60,7 @@ tidy() {
 			sleep 0.02
 		done
 	fi
-	for mounted in root lower; do
+	for mounted in root layer lower; do
 		! mountpoint --quiet "$mounted" || umount "$mounted" || status=1
 	done
 	cd /
@@ -65,7 +71,7 @@ tidy() {
 serve() {
 	while read -r word; do
 		case $word in
-		boot) run </dev/null 4<&- & ;;
+		boot) run </dev/null 4<&- 5<&- & ;;
 		*) echo "supervise.sh: unknown word: $word" >&2 ;;
 		esac
 	done

@@ -12,7 +12,13 @@ import (
 // journal and console is logged before.
 func New(t testing.TB, release Release) *Machine {
 	t.Helper()
-	m, err := Boot(t.Context(), Options{Release: release, Log: os.Stderr})
+	return NewOn(t, release, nil)
+}
+
+// NewOn is New for a machine with a layer.
+func NewOn(t testing.TB, release Release, layer *Layer) *Machine {
+	t.Helper()
+	m, err := Boot(t.Context(), Options{Release: release, Layer: layer, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}
