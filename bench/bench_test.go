@@ -20,7 +20,7 @@ func BenchmarkRelease(b *testing.B) {
 		b.Run(string(release), func(b *testing.B) {
 			measureRelease(b, release, size{
 				servers: 200, reactions: 100,
-				batch: 100, rounds: 3,
+				batch: 100, rounds: 3, stops: 3,
 				resyncs: 20, idle: time.Minute, listing: 3 * time.Second,
 				reactLimit: reactLimit, eachLimit: eachLimit,
 			})
@@ -41,7 +41,7 @@ func TestRatios(t *testing.T) {
 			t.Parallel() // much of the time is spent waiting for calm
 			measureRelease(t, release, size{
 				servers: 12, reactions: 12,
-				batch: 12, rounds: 1,
+				batch: 12, rounds: 1, stops: 1,
 				reactLimit: 1.5 * reactLimit, eachLimit: 0.75, oneLimit: 2,
 			})
 		})

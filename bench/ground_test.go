@@ -24,6 +24,7 @@ import (
 type size struct {
 	servers, reactions    int // that run, and how often each act is measured on them
 	batch, rounds         int // started together, and how often in each way
+	stops                 int // how often the same number is stopped together in each way
 	resyncs               int
 	idle, listing         time.Duration
 	reactLimit, eachLimit float64 // 0: not asserted
@@ -135,4 +136,6 @@ func measureRelease(t testing.TB, release machine.Release, s size) {
 			t.Errorf("%s: one l4d2ctl start of %d servers made systemd reload %d times instead of once", release, s.batch, b.Reloads)
 		}
 	}
+	o := probe[measure.Overlays](t, g, g.names[:s.batch], "overlays", "-runs", fmt.Sprint(s.stops))
+	r.Rows = append(r.Rows, overlayRows(o, s)...)
 }

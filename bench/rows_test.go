@@ -62,6 +62,37 @@ func batchRows(batches []measure.Batch, s size) []row {
 	}
 }
 
+// overlayRows are what many instances of one installation cost.
+func overlayRows(o measure.Overlays, s size) []row {
+	const kib = 1 << 10
+	further := int64(s.batch - 1)
+	disk := row{
+		What: "disk use of further instances", Servers: s.batch - 1, Runs: 1,
+		Note: fmt.Sprintf("%d KiB, %d KiB each; the first takes %d KiB, the installation they share %d KiB",
+			o.Further/kib, o.Further/kib/further, o.First/kib, o.Installation/kib),
+	}
+	stopped := func(way, what string, when func(measure.Stop) time.Duration) row {
+		var samples []time.Duration
+		for _, stop := range o.Stops {
+			if stop.Way == way {
+				samples = append(samples, when(stop))
+			}
+		}
+		return newRow(way+what, s.batch, samples)
+	}
+	unmounted := func(x measure.Stop) time.Duration { return x.Unmounted }
+	returned := func(x measure.Stop) time.Duration { return x.Returned }
+	plain := newRow("mount -t overlay, one by one", s.batch, o.Plain)
+	one := stopped(measure.StopByOne, ": unmounted", unmounted)
+	return []row{
+		disk,
+		plain, newRow("start of left4me-overlay@, one by one", s.batch, o.Unit).against(plain, 0),
+		newRow("l4d2ctl start, all names: each mounted", s.batch, o.Mounted),
+		one, stopped(measure.StopByLeft4med, ": unmounted", unmounted).against(one, 0),
+		stopped(measure.StopByLeft4med, ": returned", returned).against(one, 0),
+	}
+}
+
 // daemonRows are what the daemon costs.
 func daemonRows(d measure.Daemon) []row {
 	idle := row{

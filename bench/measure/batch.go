@@ -34,19 +34,11 @@ type Batch struct {
 // Before each, all are stopped and disabled, and their overlays unmounted.
 // left4med is down while the others do it: it shall not slow them.
 func StartMany(ctx context.Context, names []string, rounds int) ([]Batch, error) {
-	b := &batcher{ctx: ctx, names: names}
-	var err error
-	if b.bare, err = newListener(); err != nil {
+	b, err := newBatcher(ctx, names)
+	if err != nil {
 		return nil, err
 	}
-	defer b.bare.bus.Close()
-	if b.calls, err = dialBus(nil); err != nil {
-		return nil, err
-	}
-	defer b.calls.Close()
-	for _, name := range names {
-		b.units = append(b.units, "left4me-server@"+name+".service")
-	}
+	defer b.close()
 	defer b.run("systemctl", "start", "left4med.socket", "left4med.service")
 	var all []Batch
 	for range rounds {
@@ -66,6 +58,27 @@ type batcher struct {
 	bare         *listener
 	calls        *bus
 	names, units []string
+}
+
+func newBatcher(ctx context.Context, names []string) (*batcher, error) {
+	b := &batcher{ctx: ctx, names: names}
+	var err error
+	if b.bare, err = newListener(); err != nil {
+		return nil, err
+	}
+	if b.calls, err = dialBus(nil); err != nil {
+		b.bare.bus.Close()
+		return nil, err
+	}
+	for _, name := range names {
+		b.units = append(b.units, "left4me-server@"+name+".service")
+	}
+	return b, nil
+}
+
+func (b *batcher) close() {
+	b.calls.Close()
+	b.bare.bus.Close()
 }
 
 func (b *batcher) round(way string) (Batch, error) {

@@ -30,7 +30,7 @@ func main() {
 // run reads the servers' names from in, one a line.
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("usage: probe react|start|daemon [flags] <names")
+		return errors.New("usage: probe react|start|overlays|daemon [flags] <names")
 	}
 	flags := flag.NewFlagSet("probe "+args[0], flag.ContinueOnError)
 	runs := flags.Int("runs", 100, "how often each is measured")
@@ -50,6 +50,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		result, err = measure.React(ctx, names, *runs)
 	case "start":
 		result, err = measure.StartMany(ctx, names, *runs)
+	case "overlays":
+		result, err = measure.MeasureOverlays(ctx, names, *runs)
 	case "daemon":
 		result, err = measure.MeasureDaemon(ctx, *idle, *listing, *runs)
 	default:
