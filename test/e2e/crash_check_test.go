@@ -188,7 +188,7 @@ func (h *crashHost) checkDisk(t *testing.T, names []string) {
 			got = append(got, e.Name())
 		}
 		slices.Sort(got)
-		if diff := cmp.Diff(slices.Concat([]string{}, names), got); diff != "" {
+		if diff := cmp.Diff(append([]string{}, names...), got); diff != "" {
 			t.Errorf("%s differs from the servers (-servers +found):\n%s", parent, diff)
 		}
 	}
