@@ -201,6 +201,15 @@ func (v *virtual) awaitResync(t *testing.T, jumped time.Time, names []string) {
 			}
 			looked = looked && fresh(s.ObservedAt)
 		}
+		leisurely(ctx)
+	}
+}
+
+// leisurely waits before one asks again: there, to answer is work.
+func leisurely(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
 	}
 }
 
@@ -237,6 +246,7 @@ func (v *virtual) tells(t *testing.T, name string, want []string) {
 	t.Helper()
 	ctx := within(t, "the history of "+name)
 	for len(v.story(t, name)) < len(want) && ctx.Err() == nil {
+		leisurely(ctx)
 	}
 	same(t, "the history of "+name, want, v.story(t, name))
 }
