@@ -47,6 +47,9 @@ func TestLinkRace(t *testing.T) {
 		l.MustRun(t, "mkdir", "/var/lib/left4me/overlays/swap")
 		l.write(t, "/var/lib/left4me/overlays/swap/standin.conf", "swap /canary\n")
 		l.shell(t, birdcage)
+		// systemd opens it to write when it gives a game its uid: that makes it a file
+		// of the machine's own, where it was one of what the machine stands on.
+		l.shell(t, ": >>/etc/.pwd.lock")
 		before, daemon := l.shell(t, birdcageList), l.daemonRun(t)
 
 		began := time.Now()
