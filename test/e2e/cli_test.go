@@ -190,9 +190,10 @@ func cliFollow(t *testing.T, l *lab) {
 	until("VAC secure mode")
 	l.now(t, "follow", "print before the rotation")
 	until("before the rotation")
-	l.MustRun(t, "journalctl", "--rotate")
+	l.MustRun(t, "journalctl", "--rotate", "--vacuum-files=1") // the file that was followed is gone
 	l.now(t, "follow", "print after the rotation")
 	until("after the rotation")
+	l.leaveFollowing(t, "follow")
 	l.systemctl(t, "restart", "left4med.service")
 	l.now(t, "follow", "print after the daemon's restart")
 	until("after the daemon's restart")
@@ -200,6 +201,28 @@ func cliFollow(t *testing.T, l *lab) {
 	until("VAC secure mode")
 	l.MustCtl(t, "stop", "follow")
 	until("Server shutting down")
+}
+
+// leaveFollowing follows a log beside l4d2ctl and goes: the daemon's journalctl
+// for it goes, too, and the other stays.
+func (l *lab) leaveFollowing(t *testing.T, name string) {
+	t.Helper()
+	followers := func() string {
+		daemon := strings.TrimSpace(l.systemctl(t, "show", "--value", "--property=MainPID", "left4med.service"))
+		out, _ := l.Output(t.Context(), "pgrep", "--count", "--parent", daemon, "journalctl") // it fails when there is none
+		return strings.TrimSpace(out)
+	}
+	for _, err := range l.api(t).Logs(within(t, "a line"), name, client.LogsOptions{Follow: true, Lines: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "while it follows, children of the daemon", "2", followers())
+		break
+	}
+	for ctx := within(t, "its journalctl ends"); followers() != "1" && ctx.Err() == nil; {
+		pause(ctx)
+	}
+	same(t, "when it has gone, children of the daemon", "1", followers())
 }
 
 func cliWatch(t *testing.T, l *lab) {
