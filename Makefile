@@ -76,7 +76,9 @@ test-e2e: deb base deps-vm ## Tests on real Debian machines, as root
 test-long: deb base ## The test that draws its deeds, for five minutes, as root (LEFT4MED_CRASH_SEED=N repeats a run)
 	LEFT4MED_MODEL_TIME=5m LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -count=1 -v -timeout 15m -run '^TestModel$$' ./test/e2e
 
+# As the daemon is built, so that SQLite is compiled once for both: a minute.
 .PHONY: lint
+lint: export GOFLAGS += -trimpath -tags=$(CGO_TAGS)
 lint: need-go deps-build ## gofmt, go vet, staticcheck
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go')); \
 		test -z "$$unformatted" || { echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; }
