@@ -24,8 +24,8 @@
 // layer of another one, and the product mounts its own below /var/lib/left4me.
 //
 // What many machines have installed can be a Layer between the two: made once in
-// a chroot, kept beside the base trees under the hash of all that goes into it,
-// and swept an hour after its last machine.
+// a chroot, and kept beside the base trees under the hash of all that goes into
+// it. Where another one is made, those go that nobody used for an hour.
 //
 // systemd-nspawn runs that tree with namespaces and a cgroup of its own, from
 // power-on to clean shutdown, reboot and power cut. It reports through
