@@ -2,9 +2,10 @@
 // instance's own uid, for the units left4me-upper@ and left4me-clear@, which
 // show it that layer and nothing else that can be written.
 //
-//	left4me-upper prepare NAME   before the overlay is mounted: takes the layer over
-//	                             and mirrors the lower layers' directories into it;
-//	                             reads L4D2_LOWERDIRS
+//	left4me-upper prepare NAME   before the overlay is mounted: takes the layer over,
+//	                             moves away what in it hides the settings, and mirrors
+//	                             the lower layers' directories into it; reads
+//	                             L4D2_LOWERDIRS
 //	left4me-upper clear NAME     on reset and delete: empties the layer that was moved away
 //
 // It exits with 0 when all is done, 1 when something could not be, 2 on usage.
@@ -105,9 +106,27 @@ func prepare(root, name, lowerDirs string, owner upper.Owner, stdout io.Writer) 
 	if taken {
 		fmt.Fprintf(stdout, "upper layer of %s now belongs to uid %d\n", name, owner.UID)
 	}
+	if err := uncover(root, lowerDirs, layer, lowers[0], owner, stdout); err != nil {
+		return err
+	}
 	report, err := upper.Mirror(layer, lowers)
 	fmt.Fprintf(stdout, "upper layer of %s: %d directories made, %d present, %d skipped\n",
 		name, report.Made, report.Present, len(report.Skipped))
+	return err
+}
+
+// uncover sees to it that the game finds the settings, whatever stands in its upper
+// layer. They are the topmost of the lower layers; should something else ever be,
+// what the game made of that is its own business.
+func uncover(root, lowerDirs string, layer, settings *os.Root, owner upper.Owner, stdout io.Writer) error {
+	first, _, _ := strings.Cut(lowerDirs, ":")
+	if path, _ := lowerPath(root, first); !strings.HasPrefix(path, filepath.Join(root, "instances")+"/") {
+		return nil
+	}
+	did, err := upper.Uncover(layer, settings, owner)
+	for _, line := range did {
+		fmt.Fprintln(stdout, line)
+	}
 	return err
 }
 
