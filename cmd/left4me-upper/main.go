@@ -1,12 +1,16 @@
 // Command left4me-upper works inside the upper layer of one instance, as that
-// instance's own uid, for the units left4me-upper@ and left4me-clear@, which
-// show it that layer and nothing else that can be written.
+// instance's own uid, for the units left4me-upper@, left4me-clear@,
+// left4me-backup@, left4me-verify@ and left4me-restore@, which show it that layer
+// and nothing else that can be written.
 //
 //	left4me-upper prepare NAME   before the overlay is mounted: takes the layer over,
 //	                             moves away what in it hides the settings, and mirrors
 //	                             the lower layers' directories into it; reads
 //	                             L4D2_LOWERDIRS
 //	left4me-upper clear NAME     on reset and delete: empties the layer that was moved away
+//	left4me-upper backup NAME    writes an archive of the layer to standard output
+//	left4me-upper verify NAME    reads a backup from standard input, and says whether it is whole
+//	left4me-upper restore NAME   empties the layer and extracts the backup on standard input into it
 //
 // It exits with 0 when all is done, 1 when something could not be, 2 on usage.
 package main
@@ -33,11 +37,11 @@ const (
 	exitUsage
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)) }
 
-func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func run(args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) != 2 || !plainName(args[1]) {
-		fmt.Fprintln(stderr, "usage: left4me-upper prepare|clear NAME")
+		fmt.Fprintln(stderr, "usage: left4me-upper prepare|clear|backup|verify|restore NAME")
 		return exitUsage
 	}
 	owner := upper.Owner{UID: os.Getuid(), GID: os.Getgid()}
@@ -49,6 +53,12 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		}
 	case "clear":
 		err = clearRemoved(dataRoot, name, owner, stdout)
+	case "backup":
+		err = backup(dataRoot, name, stdout, stderr)
+	case "verify":
+		err = verify(name, stdin, stdout)
+	case "restore":
+		err = restore(dataRoot, name, owner, stdin, stdout)
 	default:
 		fmt.Fprintf(stderr, "left4me-upper: unknown command %q\n", args[0])
 		return exitUsage

@@ -36,9 +36,9 @@ func TestLowerPath(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"prepare"}, {"clear", ""}, {"clear", ".."}, {"clear", "a/b"}, {"destroy", "a"}, {"clear", "a", "b"}} {
+	for _, args := range [][]string{nil, {"prepare"}, {"clear", ""}, {"clear", ".."}, {"clear", "a/b"}, {"destroy", "a"}, {"restore", ".."}, {"clear", "a", "b"}} {
 		var out, errs bytes.Buffer
-		if code := run(args, func(string) string { return "" }, &out, &errs); code != exitUsage || errs.Len() == 0 {
+		if code := run(args, func(string) string { return "" }, nil, &out, &errs); code != exitUsage || errs.Len() == 0 {
 			t.Errorf("run(%q) = %d, says %q", args, code, errs.String())
 		}
 	}

@@ -29,6 +29,9 @@ const (
 	upperPrefix   = "left4me-upper@"
 	clearPrefix   = "left4me-clear@"
 	adoptPrefix   = "left4me-adopt@"
+	backupPrefix  = "left4me-backup@"
+	verifyPrefix  = "left4me-verify@"
+	restorePrefix = "left4me-restore@"
 	unitSuffix    = ".service"
 
 	mountPrefix = "var-lib-left4me-runtime-"
@@ -83,6 +86,16 @@ func (n Name) ClearUnit() string { return clearPrefix + string(n) + unitSuffix }
 // an instance left4med's.
 func (n Name) AdoptUnit() string { return adoptPrefix + string(n) + unitSuffix }
 
+// BackupUnit is the unit that archives the server's upper layer with that server's
+// own uid.
+func (n Name) BackupUnit() string { return backupPrefix + string(n) + unitSuffix }
+
+// VerifyUnit is the unit that reads a backup to its end before it is used.
+func (n Name) VerifyUnit() string { return verifyPrefix + string(n) + unitSuffix }
+
+// RestoreUnit is the unit that extracts a backup into the server's upper layer.
+func (n Name) RestoreUnit() string { return restorePrefix + string(n) + unitSuffix }
+
 // MountUnit is systemd's own unit of the server's mounted tree, which is there
 // whoever mounted it.
 func (n Name) MountUnit() string {
@@ -90,7 +103,7 @@ func (n Name) MountUnit() string {
 }
 
 // Helper says whether unit is one of those that serve a server: its overlay,
-// its upper layer, the removal of that, its adoption, or its mount.
+// its upper layer, the removal of that, its adoption, its backups, or its mount.
 func Helper(unit string) bool {
 	if mount, ok := strings.CutPrefix(unit, mountPrefix); ok {
 		name, err := ParseName(strings.ReplaceAll(strings.TrimSuffix(mount, mountSuffix), `\x2d`, "-"))
@@ -100,7 +113,7 @@ func Helper(unit string) bool {
 	if !ok {
 		return false
 	}
-	for _, prefix := range []string{overlayPrefix, upperPrefix, clearPrefix, adoptPrefix} {
+	for _, prefix := range []string{overlayPrefix, upperPrefix, clearPrefix, adoptPrefix, backupPrefix, verifyPrefix, restorePrefix} {
 		if name, ok := strings.CutPrefix(instance, prefix); ok {
 			_, err := ParseName(name)
 			return err == nil

@@ -67,7 +67,7 @@ func FuzzParseName(f *testing.F) {
 			}
 			return
 		}
-		for _, unit := range []string{n.OverlayUnit(), n.UpperUnit(), n.ClearUnit(), n.AdoptUnit(), n.MountUnit()} {
+		for _, unit := range []string{n.OverlayUnit(), n.UpperUnit(), n.ClearUnit(), n.AdoptUnit(), n.BackupUnit(), n.VerifyUnit(), n.RestoreUnit(), n.MountUnit()} {
 			if !server.Helper(unit) {
 				t.Fatalf("%s is not told to be a helper of %q", unit, s)
 			}
