@@ -116,6 +116,41 @@ func (m *Manager) ResetFailed(ctx context.Context, unit string) error {
 	return explain("reset the failure of "+unit, err)
 }
 
+// Freeze makes the processes of a server's unit stand still until Thaw, and
+// returns when they do. One that stands still already is no error. Systemd's
+// state of the unit does not change; a stop thaws it.
+func (m *Manager) Freeze(ctx context.Context, unit string) error {
+	err := m.freezer(ctx, "FreezeUnit", unit)
+	if name := refusal(err); name != "" && name != errNoSuchUnit {
+		return &server.Error{Code: server.CodeJobFailed, Err: err,
+			Detail: "Cannot freeze " + unit + ": systemd refuses: " + server.Visible(err.Error()) + ". Ask again when it neither starts nor stops, or stop it first."}
+	}
+	return explain("freeze "+unit, err)
+}
+
+// Thaw lets the processes of a server's unit go on, and returns when they do. For
+// a unit that is not frozen, does not run or is not loaded there is nothing to
+// do, which is no error.
+func (m *Manager) Thaw(ctx context.Context, unit string) error {
+	err := m.freezer(ctx, "ThawUnit", unit)
+	if name := refusal(err); name == errNoSuchUnit || name == errUnitInactive {
+		return nil
+	}
+	return explain("thaw "+unit, err)
+}
+
+func (m *Manager) freezer(ctx context.Context, method, unit string) error {
+	if err := checkUnit(unit); err != nil {
+		return err
+	}
+	l, err := m.live()
+	if err != nil {
+		return err
+	}
+	_, err = l.call(ctx, managerPath, managerFace+"."+method, unit)
+	return err
+}
+
 // EnableUnitFiles makes units start at boot. It is one call: with one masked
 // unit among them, systemd enables none. It needs no reload for the next boot,
 // but until one systemd's own UnitFileState is stale.
@@ -206,6 +241,7 @@ func some(units []string) string {
 // The errors that systemd gives (bus-common-errors.h, sd-bus-protocol.h).
 const (
 	errNoSuchUnit   = "org.freedesktop.systemd1.NoSuchUnit"
+	errUnitInactive = "org.freedesktop.systemd1.UnitInactive"
 	errMasked       = "org.freedesktop.systemd1.UnitMasked"
 	errLoadFailed   = "org.freedesktop.systemd1.LoadFailed"
 	errBadSetting   = "org.freedesktop.systemd1.BadUnitSetting"
