@@ -58,6 +58,8 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusNotFound, "There is no such orphan"}
 	case server.CodeOverlayNotFound:
 		return kind{http.StatusNotFound, "There is no such overlay"}
+	case server.CodeBackupNotFound:
+		return kind{http.StatusNotFound, "There is no such backup"}
 	case server.CodeNotFound:
 		return kind{http.StatusNotFound, "There is nothing here"}
 	case server.CodeMethodNotAllowed:
@@ -88,6 +90,10 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusConflict, "The job has ended"}
 	case server.CodeOvertaken:
 		return kind{http.StatusConflict, "Another hand was faster"}
+	case server.CodeBackupDamaged:
+		return kind{http.StatusConflict, "The backup is damaged"}
+	case server.CodeNoSpace:
+		return kind{http.StatusInsufficientStorage, "The disk is full"}
 	case server.CodeTooLarge:
 		return kind{http.StatusRequestEntityTooLarge, "The request is too large"}
 	case server.CodeTooMany:

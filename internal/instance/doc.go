@@ -12,6 +12,7 @@
 //	  upper/                     what the game wrote; its own uid's
 //	  work/                      overlayfs' own
 //	  merged/                    where the tree is mounted
+//	backups/NAME/ID.tar.gz       root's, 0700; the settings, then what the unit adds
 //
 // A game is hostile: nothing here opens, changes or removes anything below
 // upper. Every step that makes or unmakes an instance can be the last one

@@ -54,6 +54,7 @@ func (t *Tree) role(err error) string {
 	}
 	role := "a file of the instance"
 	for _, r := range []struct{ part, role string }{
+		{backupsDir, "a backup"},
 		{settingsFile, "the settings"},
 		{envFile, "the environment file"},
 		{layersDir, "the settings layer"},

@@ -4,7 +4,6 @@ package server
 // to be done about it.
 const (
 	CodeSteamCMDMissing     Code = "steamcmd-missing"
-	CodeNoSpace             Code = "no-space"
 	CodeNoNetwork           Code = "no-network"
 	CodeInvalidPlatform     Code = "invalid-platform"
 	CodeLoginFailed         Code = "login-failed"
