@@ -54,6 +54,9 @@ type config struct {
 		SteamCMD string   `toml:"steamcmd"`
 		SpaceGiB int64    `toml:"space_gib"`
 	} `toml:"install"`
+	Backups struct {
+		Keep int `toml:"keep"`
+	} `toml:"backups"`
 	Log struct {
 		Level zerolog.Level `toml:"level"`
 	} `toml:"log"`
@@ -81,6 +84,7 @@ func defaultConfig() config {
 	c.History.Entries, c.History.Days = s.HistoryEntries, s.HistoryDays
 	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
 	c.Install.Check.Duration, c.Install.SteamCMD, c.Install.SpaceGiB = s.UpdateCheck, s.SteamCMD, s.InstallSpace>>30
+	c.Backups.Keep = s.KeepBackups
 	c.Log.Level = zerolog.InfoLevel
 	return c
 }
@@ -145,6 +149,8 @@ func (c config) check() error {
 		return fmt.Errorf("[install] steamcmd is %q; it must be the whole path of a program, or be left empty", c.Install.SteamCMD)
 	case c.Install.SpaceGiB < 0 || c.Install.SpaceGiB > 1000:
 		return fmt.Errorf("[install] space_gib is %d; it must lie between 0 and 1000", c.Install.SpaceGiB)
+	case c.Backups.Keep < 1 || c.Backups.Keep > 1000:
+		return fmt.Errorf("[backups] keep is %d; it must lie between 1 and 1000", c.Backups.Keep)
 	}
 	return nil
 }
@@ -162,5 +168,6 @@ func (c config) settings() orchestrator.Settings {
 		Ports:          server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
 		ResourcesEvery: c.Resources.Interval.Duration,
 		UpdateCheck:    c.Install.Check.Duration, SteamCMD: c.Install.SteamCMD, InstallSpace: c.Install.SpaceGiB << 30,
+		KeepBackups: c.Backups.Keep,
 	}
 }

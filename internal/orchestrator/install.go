@@ -136,7 +136,6 @@ func (o *Orchestrator) engageOfHost(ctx context.Context, kind server.JobKind, m 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := o.newRun(o.game.rec, rows[0])
-	r.remember(all)
 	o.holdAll(m.Held)
 	o.publishAll(server.ByJob) // healing holds still
 	o.launch(r)

@@ -79,7 +79,7 @@ func (r *run) delete() error {
 	if err := r.retire(o.Files.Retire); err != nil {
 		return err
 	}
-	if err := o.Files.Remove(name); err != nil {
+	if err := errors.Join(o.Files.RemoveBackups(name), o.Files.Remove(name)); err != nil {
 		return err
 	}
 	if err := r.reach(func() error { return o.Units.Forget(r.ctx, name.Unit()) }); err != nil {
@@ -93,9 +93,21 @@ func (r *run) delete() error {
 }
 
 // reset disables, stops and unmounts the server and gives it an empty upper
-// layer. It begins again at the top as delete does.
+// layer, after a backup. It begins again at the top as delete does.
 func (r *run) reset() error {
+	return r.renewed(server.BackupBeforeReset)
+}
+
+// renewed takes the server down, saves what it was, and gives it an empty upper
+// layer.
+func (r *run) renewed(reason server.BackupReason) error {
+	if err := r.savable(reason); err != nil {
+		return err
+	}
 	if err := r.takeDown(); err != nil {
+		return err
+	}
+	if err := r.save(reason); err != nil {
 		return err
 	}
 	r.say("removing what the game wrote")

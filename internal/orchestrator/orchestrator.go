@@ -35,6 +35,7 @@ type Settings struct {
 	UpdateCheck    time.Duration // between looks for a newer build, default 24 h; 0: none
 	SteamCMD       string        // its path; empty: where it is usually found
 	InstallSpace   int64         // bytes that a first install must find free, default 10 GiB
+	KeepBackups    int           // of those taken by themselves, for each server, default 10
 }
 
 // DefaultSettings are the settings of a daemon without a configuration file.
@@ -46,6 +47,7 @@ func DefaultSettings() Settings {
 		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
 		ResourcesEvery: 10 * time.Second,
 		UpdateCheck:    24 * time.Hour, InstallSpace: 10 << 30,
+		KeepBackups: 10,
 	}
 }
 
@@ -111,6 +113,7 @@ type Orchestrator struct {
 	measures chan struct{} // holds a value while overlays are being measured
 
 	jobs      sync.WaitGroup
+	frozen    sync.WaitGroup // games that are to be thawed; none is added while closing
 	jobsCtx   context.Context
 	stopJobs  context.CancelCauseFunc
 	pendingNU pendingReads
@@ -204,7 +207,9 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	o.recovering = true
 	o.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return o.Units.Run(ctx, o.handle) })
+	units, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	g.Go(func() error { return o.Units.Run(units, o.handle) })
 	g.Go(func() error { return o.linker.loop(ctx) })
 	g.Go(func() error {
 		o.firstResync(ctx)
@@ -250,6 +255,8 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	o.closing = true
 	o.mu.Unlock()
 	o.stopJobs(errShutdown)
+	o.frozen.Wait() // that no game stays so takes the connection
+	hangUp()
 	err := g.Wait()
 	o.jobs.Wait()
 	if err := o.chronicle.flush(ctx); err != nil {

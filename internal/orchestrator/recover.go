@@ -15,6 +15,7 @@ import (
 // jobs before it lets the first of them change anything, so that none mistakes
 // another's change for a foreign hand.
 func (o *Orchestrator) recover(ctx context.Context) {
+	o.thawLeft(ctx)
 	if err := o.Files.Sweep(o.owned); err != nil {
 		o.Log.Error().Err(err).Msg("cannot remove what unfinished creations left behind")
 	}
@@ -52,11 +53,7 @@ func (o *Orchestrator) recover(ctx context.Context) {
 		}
 		o.mu.Lock()
 		if rec := o.recordOf(row); rec != nil {
-			r := o.newRun(rec, row)
-			var m mark
-			_ = json.Unmarshal(row.Mark, &m)
-			r.remember(m)
-			runs = append(runs, r)
+			runs = append(runs, o.newRun(rec, row))
 		}
 		o.mu.Unlock()
 		o.logResumed(&row.Job)
@@ -150,8 +147,13 @@ func (o *Orchestrator) mayResume(row store.JobRow) error {
 	}
 	want := row.Kind == server.JobStart || row.Kind == server.JobRestart
 	switch row.Kind {
-	case server.JobInitialize, server.JobAdopt:
-		return nil // they touch no unit
+	case server.JobInitialize, server.JobAdopt, server.JobBackup:
+		return nil // they change no unit
+	case server.JobRestore:
+		var m mark
+		if json.Unmarshal(row.Mark, &m) == nil && m.Saved != 0 {
+			return nil // it may have begun to take the files away: then only its end is whole
+		}
 	case server.JobDelete, server.JobReset:
 		if past, err := o.pastReturn(rec.row.Name); past || err != nil {
 			return err

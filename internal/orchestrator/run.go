@@ -24,6 +24,7 @@ type run struct {
 	done    chan struct{}         // closed when the run is over and its end is stored
 	after   *run                  // the run whose place it took; it begins when that is over
 	cohort  *cohort               // the runs that were asked for together; nil when alone
+	chosen  int64                 // the backup to restore; 0 for none
 	found   *instance.Found       // what is adopted; nil otherwise, and after a crash
 	ending  bool                  // the work is over, its end is being stored; o.mu guards it
 	options server.InstallOptions // of an install; never changed
@@ -48,6 +49,9 @@ type mark struct {
 	Invocation string `json:"invocation,omitempty"` // the unit's run then
 
 	Install *installMark `json:"install,omitempty"` // of a job about the installation
+
+	Backup int64 `json:"backup,omitempty"` // what is to be restored
+	Saved  int64 `json:"saved,omitempty"`  // the backup that was taken before; noSaved when there was nothing to save
 }
 
 func (m mark) encode() []byte {
@@ -60,11 +64,16 @@ func (m mark) encode() []byte {
 
 // remember takes over the mark of a job that is about to begin, or goes on. The
 // caller holds o.mu.
-func (r *run) remember(m mark) {
+func (r *run) remember(stored []byte) {
+	var m mark
+	if len(stored) > 0 {
+		_ = json.Unmarshal(stored, &m) // written by encode
+	}
 	if r.row.Kind.OfHost() && m.Install == nil {
 		m.Install = &installMark{}
 	}
-	if r.mark = m; m.Install != nil {
+	r.mark, r.chosen = m, m.Backup
+	if m.Install != nil {
 		r.options = m.Install.Options
 	}
 }
@@ -81,6 +90,7 @@ func (o *Orchestrator) newRun(rec *record, row store.JobRow) *run {
 	r := &run{o: o, rec: rec, row: row, after: rec.run, done: make(chan struct{})}
 	job := row.Job
 	r.job = &job
+	r.remember(row.Mark)
 	r.ctx, r.cancel = context.WithCancelCause(o.jobsCtx)
 	o.runs[row.ID] = r
 	if r.after != nil {
@@ -155,6 +165,10 @@ func (r *run) work() error {
 		return r.reset()
 	case server.JobDelete:
 		return r.delete()
+	case server.JobBackup:
+		return r.backup()
+	case server.JobRestore:
+		return r.restore()
 	case server.JobAdopt:
 		return r.adopt()
 	case server.JobDisableOrphan:
