@@ -72,6 +72,14 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			_, err := c.DisableOrphan(ctx, `left4me-server@Foo\x20_1.service`)
 			return err
 		}, asked{Method: "POST", URI: `/v1/orphans/left4me-server@Foo%5Cx20_1.service/disable`}},
+		{"backups", func(ctx context.Context, c *client.Client) error { _, err := c.Backups(ctx, "a"); return err },
+			asked{Method: "GET", URI: "/v1/servers/a/backups"}},
+		{"backup", func(ctx context.Context, c *client.Client) error { _, err := c.Backup(ctx, "a"); return err },
+			asked{Method: "POST", URI: "/v1/servers/a/backups"}},
+		{"restore", func(ctx context.Context, c *client.Client) error { _, err := c.RestoreBackup(ctx, "a", 7); return err },
+			asked{Method: "POST", URI: "/v1/servers/a/backups/7/restore"}},
+		{"delete a backup", func(ctx context.Context, c *client.Client) error { return c.DeleteBackup(ctx, "a", 7) },
+			asked{Method: "DELETE", URI: "/v1/servers/a/backups/7"}},
 		{"cancel", func(ctx context.Context, c *client.Client) error { _, err := c.Cancel(ctx, 7); return err },
 			asked{Method: "POST", URI: "/v1/jobs/7/cancel"}},
 		{"resync", func(ctx context.Context, c *client.Client) error { return c.Resync(ctx) },

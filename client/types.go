@@ -34,6 +34,9 @@ type (
 	InstallOptions = server.InstallOptions
 	Updates        = server.Updates
 
+	Backup       = server.Backup
+	BackupReason = server.BackupReason
+
 	HistoryEntry = server.HistoryEntry
 	HistoryKind  = server.HistoryKind
 
@@ -123,6 +126,14 @@ const (
 	HistoryOrphan  = server.HistoryOrphan
 )
 
+// Why backups are taken.
+const (
+	BackupAsked         = server.BackupAsked
+	BackupBeforeReset   = server.BackupBeforeReset
+	BackupBeforeRestore = server.BackupBeforeRestore
+	BackupUnknown       = server.BackupUnknown
+)
+
 // The codes of errors.
 const (
 	CodeInvalidRequest     = server.CodeInvalidRequest
@@ -130,6 +141,9 @@ const (
 	CodeServerNotFound     = server.CodeServerNotFound
 	CodeJobNotFound        = server.CodeJobNotFound
 	CodeOrphanNotFound     = server.CodeOrphanNotFound
+	CodeBackupNotFound     = server.CodeBackupNotFound
+	CodeBackupDamaged      = server.CodeBackupDamaged
+	CodeNoSpace            = server.CodeNoSpace
 	CodeNotFound           = server.CodeNotFound
 	CodeMethodNotAllowed   = server.CodeMethodNotAllowed
 	CodeNameTaken          = server.CodeNameTaken
@@ -157,7 +171,6 @@ const (
 
 	CodeInstallationInUse   = server.CodeInstallationInUse
 	CodeSteamCMDMissing     = server.CodeSteamCMDMissing
-	CodeNoSpace             = server.CodeNoSpace
 	CodeNoNetwork           = server.CodeNoNetwork
 	CodeInvalidPlatform     = server.CodeInvalidPlatform
 	CodeLoginFailed         = server.CodeLoginFailed

@@ -37,6 +37,10 @@ type Backend interface {
 	// Request asks for start, stop, restart or delete. The jobs are in the order
 	// of the names, refused ones left out.
 	Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error)
+	// Backups lists a server's backups, the newest first.
+	Backups(ctx context.Context, name server.Name) ([]server.Backup, error)
+	Restore(ctx context.Context, name server.Name, id int64, who server.Requester) (*server.Job, error)
+	DeleteBackup(ctx context.Context, name server.Name, id int64, who server.Requester) error
 	Job(ctx context.Context, id int64) (*server.Job, error)
 	Jobs(ctx context.Context, f orchestrator.JobFilter) ([]*server.Job, error)
 	// WaitJob returns the job when it has ended; when ctx ends first, the job as

@@ -191,6 +191,35 @@ func (b *fakeBackend) Request(_ context.Context, kind server.JobKind, names []se
 	return jobs, refused, nil
 }
 
+// theBackup is the only one there is, of each server.
+var theBackup = server.Backup{ID: 7, CreatedAt: past, Reason: server.BackupAsked, Size: 4096}
+
+func (b *fakeBackend) Backups(_ context.Context, name server.Name) ([]server.Backup, error) {
+	if _, _, err := b.Get(name); err != nil {
+		return nil, err
+	}
+	return []server.Backup{theBackup}, nil
+}
+
+func (b *fakeBackend) Restore(_ context.Context, name server.Name, id int64, who server.Requester) (*server.Job, error) {
+	if err := b.DeleteBackup(nil, name, id, who); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.newJob(server.JobRestore, name, who), nil
+}
+
+func (b *fakeBackend) DeleteBackup(_ context.Context, name server.Name, id int64, _ server.Requester) error {
+	if _, _, err := b.Get(name); err != nil {
+		return err
+	}
+	if id != theBackup.ID {
+		return server.Errorf(server.CodeBackupNotFound, "%s has no backup %d", name, id)
+	}
+	return nil
+}
+
 func (b *fakeBackend) Job(_ context.Context, id int64) (*server.Job, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
