@@ -15,26 +15,35 @@ import (
 func newDelete(a *app) *cobra.Command {
 	var yes, noWait bool
 	var orphans, overlays []string
+	var backup int64
 	cmd := &cobra.Command{
-		Use:     "delete NAME… | --orphan UNIT | --overlay NAME",
+		Use:     "delete NAME… | NAME --backup ID | --orphan UNIT | --overlay NAME",
 		GroupID: writing,
 		Short:   "stop servers and remove them with their files",
-		Long: `Delete disables and stops servers and removes them with all of their files: their settings, and what their games have written. It cannot be undone.
+		Long: `Delete disables and stops servers and removes them with all of their files: their settings, what their games have written, and their backups. It cannot be undone.
 
 On a terminal each name must be typed once more. Without a terminal --yes is required.
+
+With --backup a backup of one server is deleted, and nothing else. Nothing is asked.
 
 With --orphan a unit that belongs to no server, as "l4d2ctl orphans" lists them, is disabled and stopped. Its files stay, so nothing is asked.
 
 With --overlay an overlay that no server uses, as "l4d2ctl list --overlays" lists them, is removed with all of its files. Its name must be typed once more, too.`,
 		Example: `  l4d2ctl delete versus-1
   l4d2ctl delete --yes versus-1 versus-2
+  l4d2ctl delete versus-1 --backup 17
   l4d2ctl delete --orphan left4me-server@Foo_1.service
   l4d2ctl delete --overlay old-maps`,
 		ValidArgsFunction: a.completeNames(0),
 		Args: func(cmd *cobra.Command, args []string) error {
+			ofBackup := cmd.Flags().Changed("backup")
 			switch {
 			case len(orphans) > 0 && len(overlays) > 0:
 				return errors.New("--orphan and --overlay exclude each other")
+			case ofBackup && len(orphans)+len(overlays) > 0:
+				return errors.New("--backup, and --orphan and --overlay, exclude each other")
+			case ofBackup:
+				return oneName(cmd, args)
 			case len(orphans)+len(overlays) == 0:
 				return someNames(cmd, args)
 			case len(args) > 0:
@@ -49,9 +58,13 @@ With --overlay an overlay that no server uses, as "l4d2ctl list --overlays" list
 			if len(overlays) > 0 {
 				return a.deleteOverlays(ctx, c, overlays, yes)
 			}
+			if backup != 0 {
+				return a.deleteBackup(ctx, c, args[0], backup)
+			}
 			return a.delete(ctx, c, args, yes, noWait)
 		}),
 	}
+	backupFlag(a, cmd, &backup, "backup", "delete the backup with this `ID`, and nothing else")
 	cmd.Flags().StringArrayVar(&orphans, "orphan", nil, "disable and stop this `unit`, which belongs to no server; may be given many times")
 	cmd.Flags().StringArrayVar(&overlays, "overlay", nil, "remove this `overlay`, which no server uses; may be given many times")
 	for flag, complete := range map[string]cobra.CompletionFunc{"orphan": a.completeOrphans(true, true), "overlay": a.completeOverlays(true)} {
@@ -77,7 +90,7 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 		return err
 	}
 	if !yes {
-		if err := a.confirm(ctx, before.Servers, chosen, "Deleting it removes all of its files"); err != nil {
+		if err := a.confirm(ctx, before.Servers, chosen, "Deleting it removes all of its files, its backups too, and cannot be undone"); err != nil {
 			return err
 		}
 	}
@@ -145,7 +158,7 @@ func (a *app) confirm(ctx context.Context, servers []client.Server, chosen []str
 
 // typed lets the user type a name once more, after what there is to say.
 func (a *app) typed(ctx context.Context, answers *bufio.Reader, name, warning string) error {
-	fmt.Fprintf(a.stderr, "%s and cannot be undone.\nType its name to go on: ", warning)
+	fmt.Fprintf(a.stderr, "%s.\nType its name to go on: ", warning)
 	answer, err := readLine(ctx, answers, "nothing was changed")
 	if err != nil {
 		return err

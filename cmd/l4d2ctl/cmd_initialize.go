@@ -34,7 +34,8 @@ type settings struct {
 func newInitialize(a *app) *cobra.Command {
 	var s settings
 	var take adoption
-	var reset, yes, noWait bool
+	var reset, backup, yes, noWait bool
+	var restore int64
 	cmd := &cobra.Command{
 		Use:     "initialize NAME | --adopt NAME… | --adopt --all",
 		GroupID: writing,
@@ -46,6 +47,8 @@ For a server that exists, the settings given are changed and all others stay; it
 With --secret the value of a secret is read from standard input, up to its end but for one line feed; on a terminal it is asked for, and not shown. rcon is the password for RCON, 8 to 64 characters; every server gets a random one when it is created, and an empty line makes a new one. password is what players need to join, 1 to 64 characters, and gslt the game server login token from Steam, 32 hexadecimal digits; an empty line takes them away. A secret has no spaces, quotation marks, backslashes or semicolons. Secrets apply at the next start and win over a user.cfg. left4med shows them to nobody.
 
 With --reset a server loses all that its game has written and keeps its settings: it is disabled and stopped, and stays so. On a terminal its name must be typed once more; without a terminal --yes is required.
+
+A reset takes a backup before, unless no game has ever run. With --backup a backup is taken at once: of all that the game has written, of the settings and of the secrets. A game that runs stands still meanwhile, for 20 seconds at most. With --restore a server gets back what a backup holds: it is disabled and stopped, and stays so; a backup of what it is now is taken before. It keeps its port where that of the backup belongs to another server now. "l4d2ctl show NAME --backups" lists the backups, "l4d2ctl delete NAME --backup ID" deletes one.
 
 With --adopt an instance that belongs to no server, as "l4d2ctl orphans" lists them, becomes one: with the settings that its files hold, and without stopping its game. These are instances of the system before left4med, and all of them after left4med's database was lost. Files that left4med cannot trust or does not understand are refused with a reason, and stay as they are. What another system wrote is kept beside the instance as .NAME.origin; a game that runs goes on by that system's rules until it is stopped and started.
 
@@ -59,6 +62,8 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
   l4d2ctl initialize versus-1 --secret password <file
   echo | l4d2ctl initialize versus-1 --secret rcon     # a new random one
   l4d2ctl initialize --reset versus-1
+  l4d2ctl initialize versus-1 --backup
+  l4d2ctl initialize versus-1 --restore 17
   l4d2ctl initialize --adopt --all`,
 		Args: take.args,
 	}
@@ -74,6 +79,12 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 				return err
 			}
 			return a.adopt(ctx, c, &take, args, noWait)
+		}
+		if err := oneDeed(reset, backup, restore != 0); err != nil {
+			return err
+		}
+		if backup || restore != 0 {
+			return a.backups(ctx, c, args[0], &s, cmd.Flags(), restore, yes, noWait)
 		}
 		if reset {
 			return a.reset(ctx, c, args[0], &s, cmd.Flags(), yes, noWait)
@@ -97,7 +108,9 @@ A name has 1 to 24 lower-case letters, digits, "_" and "-", and begins with a le
 	f.StringVar(&s.cpus, "cpus", "", "the only `processors` it may run on, as 0-1,3; empty for all")
 	f.StringVar(&s.secret, "secret", "", "a `secret` to set: rcon, password or gslt; its value is read from standard input")
 	f.BoolVar(&reset, "reset", false, "stop the server and remove all that its game has written")
-	f.BoolVarP(&yes, "yes", "y", false, "with --reset: do not ask")
+	f.BoolVar(&backup, "backup", false, "back up all that the server's game has written, its settings and its secrets")
+	backupFlag(a, cmd, &restore, "restore", "stop the server and give it what the backup with this `ID` holds")
+	f.BoolVarP(&yes, "yes", "y", false, "with --reset and --restore: do not ask")
 	take.flags(f)
 	f.BoolVar(&noWait, "no-wait", false, "do not wait for the end of the job; print its number")
 	completes(cmd, "heal", string(client.HealOff), string(client.HealFailed), string(client.HealAlways))

@@ -15,16 +15,27 @@ import (
 )
 
 func newShow(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:               "show NAME",
-		GroupID:           reading,
-		Short:             "show everything about one server",
-		Long:              `Show prints what is known of a server: its state and since when, where intent and truth disagree, the command that cures it and what left4med does about it by itself, what systemd says of its unit, its settings, and its last job.`,
-		Example:           `  l4d2ctl show versus-1`,
+	var backups bool
+	cmd := &cobra.Command{
+		Use:     "show NAME",
+		GroupID: reading,
+		Short:   "show everything about one server",
+		Long: `Show prints what is known of a server: its state and since when, where intent and truth disagree, the command that cures it and what left4med does about it by itself, what systemd says of its unit, its settings, and its last job.
+
+With --backups it lists the server's backups instead, the newest first: for "l4d2ctl initialize NAME --restore ID".`,
+		Example: `  l4d2ctl show versus-1
+  l4d2ctl show versus-1 --backups`,
 		ValidArgsFunction: a.completeNames(1),
 		Args:              oneName,
-		RunE:              a.does(readLimit, a.show),
+		RunE: a.does(readLimit, func(ctx context.Context, c *client.Client, args []string) error {
+			if backups {
+				return a.showBackups(ctx, c, args[0])
+			}
+			return a.show(ctx, c, args)
+		}),
 	}
+	cmd.Flags().BoolVar(&backups, "backups", false, "list the server's backups")
+	return cmd
 }
 
 func (a *app) show(ctx context.Context, c *client.Client, args []string) error {

@@ -65,7 +65,7 @@ func (a *app) deleteOverlays(ctx context.Context, c *client.Client, names []stri
 	answers := bufio.NewReader(a.stdin)
 	for _, name := range names {
 		if !yes {
-			what := "Deleting the overlay " + a.paint(a.stderr).text(bold, name) + " removes all of its files"
+			what := "Deleting the overlay " + a.paint(a.stderr).text(bold, name) + " removes all of its files, and cannot be undone"
 			if err := a.typed(ctx, answers, name, what); err != nil {
 				return err
 			}

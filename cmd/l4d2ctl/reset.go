@@ -30,7 +30,7 @@ func (a *app) reset(ctx context.Context, c *client.Client, name string, s *setti
 		return err
 	}
 	if !yes {
-		if err := a.confirm(ctx, before.Servers, chosen, "Resetting it stops it, removes all that its game has written,"); err != nil {
+		if err := a.confirm(ctx, before.Servers, chosen, "Resetting it stops it and removes all that its game has written, after a backup"); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func TestResetAsksOnATerminal(t *testing.T) {
 		f.resets()
 		code, got := f.terminal(typed, nil, "initialize", "--reset", "coop-1")
 		asked := strings.Contains(strings.Join(f.requests(), "\n"), "POST ")
-		if code != want || asked != (want == 0) || !strings.Contains(got, "cannot be undone") {
+		if code != want || asked != (want == 0) || !strings.Contains(got, "after a backup") {
 			t.Errorf("after %q: code %d, asked for: %v: %s", typed, code, asked, got)
 		}
 	}
