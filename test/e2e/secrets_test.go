@@ -176,6 +176,7 @@ func (l *lab) nowhere(t *testing.T, values []string, after uint64) {
 		{"the mounts", "runtime/a/merged", l.MustRun(t, "cat", "/proc/1/mountinfo")},
 		{"the database", "c2m1_highway", l.shell(t, "ls /var/lib/left4med/state.db-wal >/dev/null; cat /var/lib/left4med/*")},
 		{"the events", `"restart_due":true`, l.eventsSince(t, after)},
+		{"the bus", "left4me-server@a.service", l.MustRun(t, "busctl", "call", "org.left4me.left4med1", "/org/left4me/left4med1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")},
 		{"l4d2ctl show", "c2m1_highway", l.MustCtl(t, "show", "a")},
 	}
 	for path, holds := range map[string]string{
