@@ -201,8 +201,8 @@ func (b *fakeBackend) Backups(_ context.Context, name server.Name) ([]server.Bac
 	return []server.Backup{theBackup}, nil
 }
 
-func (b *fakeBackend) Restore(_ context.Context, name server.Name, id int64, who server.Requester) (*server.Job, error) {
-	if err := b.DeleteBackup(nil, name, id, who); err != nil {
+func (b *fakeBackend) Restore(ctx context.Context, name server.Name, id int64, who server.Requester) (*server.Job, error) {
+	if err := b.DeleteBackup(ctx, name, id, who); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
