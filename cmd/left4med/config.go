@@ -55,7 +55,8 @@ type config struct {
 		SpaceGiB int64    `toml:"space_gib"`
 	} `toml:"install"`
 	Backups struct {
-		Keep int `toml:"keep"`
+		Keep   int      `toml:"keep"`
+		Frozen duration `toml:"frozen"`
 	} `toml:"backups"`
 	Log struct {
 		Level zerolog.Level `toml:"level"`
@@ -84,7 +85,7 @@ func defaultConfig() config {
 	c.History.Entries, c.History.Days = s.HistoryEntries, s.HistoryDays
 	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
 	c.Install.Check.Duration, c.Install.SteamCMD, c.Install.SpaceGiB = s.UpdateCheck, s.SteamCMD, s.InstallSpace>>30
-	c.Backups.Keep = s.KeepBackups
+	c.Backups.Keep, c.Backups.Frozen.Duration = s.KeepBackups, s.FrozenAtMost
 	c.Log.Level = zerolog.InfoLevel
 	return c
 }
@@ -149,6 +150,8 @@ func (c config) check() error {
 		return fmt.Errorf("[install] steamcmd is %q; it must be the whole path of a program, or be left empty", c.Install.SteamCMD)
 	case c.Install.SpaceGiB < 0 || c.Install.SpaceGiB > 1000:
 		return fmt.Errorf("[install] space_gib is %d; it must lie between 0 and 1000", c.Install.SpaceGiB)
+	case c.Backups.Frozen.Duration < time.Second || c.Backups.Frozen.Duration > 10*time.Minute:
+		return fmt.Errorf("[backups] frozen is %s; it must lie between 1s and 10m", c.Backups.Frozen)
 	case c.Backups.Keep < 1 || c.Backups.Keep > 1000:
 		return fmt.Errorf("[backups] keep is %d; it must lie between 1 and 1000", c.Backups.Keep)
 	}
@@ -168,6 +171,6 @@ func (c config) settings() orchestrator.Settings {
 		Ports:          server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
 		ResourcesEvery: c.Resources.Interval.Duration,
 		UpdateCheck:    c.Install.Check.Duration, SteamCMD: c.Install.SteamCMD, InstallSpace: c.Install.SpaceGiB << 30,
-		KeepBackups: c.Backups.Keep,
+		KeepBackups: c.Backups.Keep, FrozenAtMost: c.Backups.Frozen.Duration,
 	}
 }

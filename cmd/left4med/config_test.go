@@ -73,6 +73,7 @@ steamcmd = "/opt/steam/steamcmd.sh"
 space_gib = 1
 [backups]
 keep = 3
+frozen = "5s"
 [log]
 level = "debug"
 `))
@@ -84,7 +85,7 @@ level = "debug"
 		FlapRestarts:   2, FlapWindow: time.Hour,
 		Heal:           server.HealPolicy{First: 5 * time.Second, Max: time.Minute, Limit: 3, Window: 2 * time.Hour},
 		HistoryEntries: 2000, HistoryDays: 7,
-		Ports: server.PortRange{Low: 28000, High: 28010}, KeepBackups: 3,
+		Ports: server.PortRange{Low: 28000, High: 28010}, KeepBackups: 3, FrozenAtMost: 5 * time.Second,
 		SteamCMD: "/opt/steam/steamcmd.sh", InstallSpace: 1 << 30,
 	}
 	if diff := cmp.Diff(want, c.settings(), cmpopts.EquateEmpty()); diff != "" {
@@ -118,6 +119,7 @@ func TestConfigRefuses(t *testing.T) {
 		"[install]\nsteamcmd = \"steamcmd\"":            "steamcmd",
 		"[install]\nsteamcmd = \"/opt/../bin/sh\"":      "steamcmd",
 		"[install]\nspace_gib = -1":                     "space_gib",
+		"[backups]\nfrozen = \"10ms\"":                  "frozen",
 		"[backups]\nkeep = 0":                           "keep",
 		"[log]\nlevel = \"loud\"":                       "level",
 		"this is no toml":                               "left4med.toml",

@@ -10,10 +10,6 @@ import (
 	"github.com/left4med/left4med/internal/unitctl"
 )
 
-// frozenAtMost is how long a game may stand still for its backup: its players
-// are thrown out not much later.
-const frozenAtMost = 20 * time.Second
-
 // thawPatience is how long a game's thawing is tried, also while the daemon ends.
 const thawPatience = 5 * time.Second
 
@@ -80,7 +76,8 @@ func (r *run) save(reason server.BackupReason) error {
 	return r.note(r.row.Step, false)
 }
 
-// archiveFrozen takes a backup of a game that runs.
+// archiveFrozen takes a backup of a game that runs. It stands still for a limited
+// time: sooner or later its players are thrown out.
 func (r *run) archiveFrozen(reason server.BackupReason) (int64, error) {
 	name := r.rec.row.Name
 	if !r.mayFreeze() {
@@ -91,8 +88,8 @@ func (r *run) archiveFrozen(reason server.BackupReason) (int64, error) {
 	if err := r.reach(func() error { return r.o.Units.Freeze(r.ctx, name.Unit()) }); err != nil {
 		return 0, err
 	}
-	slow := server.Errorf(server.CodeJobFailed, "the backup of %s was given up after %s, because its game stands still meanwhile: it has written too much for that; stop it first, then ask again", name, frozenAtMost)
-	ctx, cancel := context.WithTimeoutCause(r.ctx, frozenAtMost, slow)
+	slow := server.Errorf(server.CodeJobFailed, "the backup of %s was given up after %s, because its game stands still meanwhile: it has written too much for that; stop it first, then ask again", name, r.o.Settings.FrozenAtMost)
+	ctx, cancel := context.WithTimeoutCause(r.ctx, r.o.Settings.FrozenAtMost, slow)
 	defer cancel()
 	id, err := r.archive(ctx, reason)
 	if err != nil && context.Cause(ctx) == slow {

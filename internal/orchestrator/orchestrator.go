@@ -36,6 +36,7 @@ type Settings struct {
 	SteamCMD       string        // its path; empty: where it is usually found
 	InstallSpace   int64         // bytes that a first install must find free, default 10 GiB
 	KeepBackups    int           // of those taken by themselves, for each server, default 10
+	FrozenAtMost   time.Duration // how long a game may stand still for its backup, default 20 s
 }
 
 // DefaultSettings are the settings of a daemon without a configuration file.
@@ -47,7 +48,7 @@ func DefaultSettings() Settings {
 		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
 		ResourcesEvery: 10 * time.Second,
 		UpdateCheck:    24 * time.Hour, InstallSpace: 10 << 30,
-		KeepBackups: 10,
+		KeepBackups: 10, FrozenAtMost: 20 * time.Second,
 	}
 }
 

@@ -26,6 +26,7 @@ func TestUpperLayer(t *testing.T) {
 			{"HidesNoSettings", hidesNoSettings},
 			{"SavedAndRestored", savedAndRestored},
 			{"NeverLeftFrozen", neverLeftFrozen},
+			{"TakesTooLong", backupTakesTooLong},
 			{"RestoreGoesOn", restoreGoesOn},
 			{"DamagedBackup", damagedBackup},
 			{"NoSpace", backupWithoutSpace},
@@ -181,6 +182,20 @@ func neverLeftFrozen(t *testing.T, l *lab) {
 			same(t, "the backup", client.BackupAsked, l.newest(t).Reason)
 		})
 	}
+}
+
+func backupTakesTooLong(t *testing.T, l *lab) {
+	l.configure(t, "[start]\nsettle = \"1s\"\n[backups]\nfrozen = \"1s\"\n")
+	running, reasons := l.agree(t, "a"), l.reasons(t)
+	release := l.held(t, "left4me-backup@a.service")
+	r := l.ctl(t, "initialize", "a", "--backup")
+	release()
+	same(t, "a backup that takes too long", 6, r.Code)
+	contains(t, r.Stderr, "the backup of a was given up after 1s, because its game stands still meanwhile")
+	l.until(t, unit("a"), "FreezerState", "running")
+	same(t, "the game", told(running), told(l.agree(t, "a")))
+	same(t, "the backups", reasons, l.reasons(t))
+	l.configure(t, "[start]\nsettle = \"1s\"\n")
 }
 
 func restoreGoesOn(t *testing.T, l *lab) {
