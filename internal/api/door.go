@@ -193,6 +193,9 @@ func (h *handler) patient(w http.ResponseWriter, r *http.Request, waits, interac
 // to.
 func (h *handler) permit(r *http.Request, c call, a asks) error {
 	about := string(c.server)
+	if about != "" { // an id beside it is that of one of its backups, and no job's
+		return h.gate.Check(r.Context(), c.asksFor(a.action, a.verb, about))
+	}
 	if id, err := strconv.ParseInt(r.PathValue("id"), 10, 64); err == nil {
 		if job, err := h.backend.Job(r.Context(), id); err == nil {
 			about = string(job.Server)
@@ -200,7 +203,7 @@ func (h *handler) permit(r *http.Request, c call, a asks) error {
 				return nil
 			}
 		}
-	} else if name, err := server.ParseName(r.URL.Query().Get("server")); err == nil && about == "" {
+	} else if name, err := server.ParseName(r.URL.Query().Get("server")); err == nil {
 		about = string(name)
 	}
 	return h.gate.Check(r.Context(), c.asksFor(a.action, a.verb, about))

@@ -78,10 +78,6 @@ func routes(since string) []door {
 		{"POST /v1/servers/{name}/restart", "control", send("POST", "/v1/servers/versus-1/restart", ""), kimsOwn},
 		{"POST /v1/servers/{name}/restart", "control", send("POST", "/v1/servers/absent/restart", ""), granted},
 		{"POST /v1/servers/{name}/reset", "configure", send("POST", "/v1/servers/absent/reset", ""), granted},
-		{"GET /v1/servers/{name}/backups", "configure", get("/v1/servers/absent/backups"), granted},
-		{"POST /v1/servers/{name}/backups", "configure", send("POST", "/v1/servers/absent/backups", ""), granted},
-		{"POST /v1/servers/{name}/backups/{id}/restore", "configure", send("POST", "/v1/servers/absent/backups/1/restore", ""), granted},
-		{"DELETE /v1/servers/{name}/backups/{id}", "configure", send("DELETE", "/v1/servers/absent/backups/1", ""), granted},
 		{"GET /v1/servers/{name}/logs", "inspect", get("/v1/servers/versus-1/logs?lines=1"), granted},
 		{"POST /v1/actions", "control", act("restart", `"versus-1","absent"`), kimsOwn},
 		{"POST /v1/actions", "control", act("stop", `"versus-1"`), granted},
@@ -98,6 +94,10 @@ func routes(since string) []door {
 		{"GET /v1/overlays", "inspect", get("/v1/overlays"), granted},
 		{"DELETE /v1/overlays/{overlay}", "configure", send("DELETE", "/v1/overlays/absent", ""), granted},
 		{"POST /v1/install", "install", send("POST", "/v1/install", `{"check":true}`), granted}, // its job fails, and does no harm
+		{"GET /v1/servers/{name}/backups", "configure", get("/v1/servers/absent/backups"), granted},
+		{"POST /v1/servers/{name}/backups", "configure", send("POST", "/v1/servers/absent/backups", ""), granted},
+		{"POST /v1/servers/{name}/backups/{id}/restore", "configure", send("POST", "/v1/servers/absent/backups/1/restore", ""), granted},
+		{"DELETE /v1/servers/{name}/backups/{id}", "configure", send("DELETE", "/v1/servers/absent/backups/1", ""), granted},
 		{"GET /v1/health", "", get("/v1/health"), anyone},
 		{"GET /openapi.json", "", get("/openapi.json"), anyone},
 	}
