@@ -117,7 +117,7 @@ func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server
 		}
 	}
 	if o.passing(r, u) {
-		if u.Job == 0 && !r.unsure {
+		if (u.Job == 0 || u.Active == "failed") && !r.unsure {
 			o.jobs.Go(func() { o.makeSure(r) })
 		}
 		r.unit, r.unsure = u, true
@@ -129,7 +129,8 @@ func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server
 // passing recognises what a unit may be for a moment alone, on its way to an
 // automatic restart. systemd before 254 tells "failed" and then
 // "auto-restart", with no word between them for what it is going to do
-// (service_enter_dead in its src/core/service.c), and the restart itself passes
+// (service_enter_dead in its src/core/service.c), the first perhaps with the job
+// of a start that it has come to the end of; and the restart itself passes
 // through "inactive" with a job whose kind has to be asked. An operator who is
 // told of a loss must be able to believe it. The caller holds o.mu.
 func (o *Orchestrator) passing(r *record, u server.Unit) bool {
@@ -137,7 +138,7 @@ func (o *Orchestrator) passing(r *record, u server.Unit) bool {
 	case r.run != nil:
 		return false // no drift is judged, and the job looks for itself
 	case u.Active == "failed":
-		return (r.unsure || r.unit.Active != "failed") && u.Job == 0 && server.DeriveState(u) == server.StateFailed && o.link.passesFailed()
+		return (r.unsure || r.unit.Active != "failed") && server.DeriveState(u) == server.StateFailed && o.link.passesFailed()
 	case u.Active == "inactive":
 		return u.Job != 0 && u.JobType == "" && (r.unsure || server.DeriveState(r.unit) == server.StateRestarting)
 	}

@@ -68,6 +68,26 @@ func TestNoDriftWhileSystemdHasAJob(t *testing.T) {
 	}
 }
 
+// A game that dies while it starts is "failed" for a moment, with the start's job,
+// of whose kind nothing may be known yet.
+func TestWhatPassesByIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	o, r, _ := observed(t)
+	o.link.version = "252.39-1~deb12u1"
+	r.unit.Active, r.unit.Sub, r.unit.Job = "activating", "start", 9
+	failed := server.Unit{Load: "loaded", Active: "failed", Sub: "failed", Result: "exit-code"}
+	withJob, withStart := failed, failed
+	withJob.Job, withStart.Job, withStart.JobType = 9, 9, "start"
+	got := []bool{o.passing(r, failed), o.passing(r, withJob), o.passing(r, withStart)}
+	if diff := cmp.Diff([]bool{true, true, false}, got); diff != "" { // the last is starting, not failed
+		t.Errorf("passing (-want +got):\n%s", diff)
+	}
+	r.unit = failed
+	if o.passing(r, failed) {
+		t.Error("a unit that is known to have failed is taken for one that passes through that")
+	}
+}
+
 func TestAnOlderSignalChangesNothing(t *testing.T) {
 	t.Parallel()
 	o, r, w := observed(t)
