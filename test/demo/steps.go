@@ -24,6 +24,7 @@ const (
 func steps() []step {
 	return []step{
 		{"A machine of its own, with left4med installed from its package", install},
+		{"The game is downloaded by SteamCMD, in a unit of its own", game},
 		{"Two servers are created and started; a third is only created", create},
 		{"A game is killed: left4med sees it at once, systemd starts it again", kill},
 		{"A server is stopped behind left4med's back: that is drift, and is cured", drift},
@@ -53,13 +54,34 @@ func install(ctx context.Context, d *demo) error {
 	if err := d.host.InstallDeb(ctx, deb); err != nil {
 		return err
 	}
-	if err := d.host.InstallGame(ctx); err != nil {
-		return err
-	}
-	d.say("The game cannot be shipped: a stand-in that takes its arguments is in its place.")
 	out, err := d.typed(ctx, "systemctl", "is-active", "left4med.socket", "left4med.service")
 	d.check(err == nil && strings.Fields(out)[0] == "active", "left4med is installed and runs")
 	return ctx.Err()
+}
+
+// slowDownload has the stand-in take as long for its few files as is good to
+// watch, and speak of as many bytes as the game has.
+const slowDownload = "size 9036123456\ndelay 30ms\n"
+
+func game(ctx context.Context, d *demo) error {
+	d.say("Neither SteamCMD nor the game can be shipped: stand-ins that take their arguments and print their lines are in their places.")
+	if err := d.host.InstallSteamCMD(ctx); err != nil {
+		return err
+	}
+	if err := d.host.WriteFile(ctx, host.SteamCMDControl, []byte(slowDownload), 0o644); err != nil {
+		return err
+	}
+	if _, err := d.typed(ctx, "l4d2ctl", "install"); err != nil {
+		return err
+	}
+	c := d.host.Client()
+	defer c.Close()
+	updates, err := c.Updates(ctx)
+	if err != nil {
+		return err
+	}
+	d.check(updates.InstalledBuild != "", "the build %s is installed; one installation serves all servers", updates.InstalledBuild)
+	return nil
 }
 
 func create(ctx context.Context, d *demo) error {

@@ -53,13 +53,18 @@ func TestFromAnEmptyHost(t *testing.T) {
 	})
 }
 
-// installGame puts the game on an empty host. l4d2ctl install with a stand-in for
-// SteamCMD takes the place of this one line.
+// installGame installs the game on an empty host, as an operator does.
 func installGame(t *testing.T, l *lab) {
 	t.Helper()
-	if err := l.InstallGame(t.Context()); err != nil {
+	if err := l.InstallSteamCMD(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	l.MustCtl(t, "install")
+	updates, err := l.api(t).Updates(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the build that is installed", "1001", updates.InstalledBuild)
 }
 
 // installationList tells every change of the installation.

@@ -10,7 +10,6 @@ import (
 	"github.com/left4med/left4med/internal/server"
 	"github.com/left4med/left4med/test/host"
 	"github.com/left4med/left4med/test/machine"
-	"github.com/left4med/left4med/test/standin"
 )
 
 // TestSteamCMD runs the units that install the game as the daemon does, with the
@@ -109,7 +108,7 @@ func (s *steam) request(t *testing.T, request map[string]any) {
 // tell gives the stand-in other directives.
 func (s *steam) tell(t *testing.T, directives ...string) {
 	t.Helper()
-	s.write(t, "/var/lib/left4me/steam/"+standin.SteamCMDControl, strings.Join(directives, "\n")+"\n")
+	s.write(t, host.SteamCMDControl, strings.Join(directives, "\n")+"\n")
 }
 
 // run starts a unit, waits for its end, and answers what it said.

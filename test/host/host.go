@@ -17,6 +17,7 @@ import (
 
 	"github.com/left4med/left4med/client"
 	"github.com/left4med/left4med/test/machine"
+	"github.com/left4med/left4med/test/standin"
 )
 
 // Socket is where left4med listens.
@@ -45,7 +46,7 @@ func layer(release machine.Release) (*machine.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := standin()
+	program, err := standinProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ func Package() (string, error) {
 
 // InstallGame lays out the stand-in as the installation.
 func (h *Host) InstallGame(ctx context.Context) error {
-	program, err := standin()
+	program, err := standinProgram()
 	if err != nil {
 		return err
 	}
@@ -142,16 +143,20 @@ func layOutGame(program string) string {
 	return program + " --make-tree " + Installation + " && chown -R left4me:left4me " + Installation
 }
 
+// SteamCMDControl is the file that tells the stand-in for SteamCMD what to do; see
+// package standin.
+const SteamCMDControl = "/var/lib/left4me/steam/" + standin.SteamCMDControl
+
 // InstallSteamCMD puts the stand-in for SteamCMD where Debian's package would.
 func (h *Host) InstallSteamCMD(ctx context.Context) error {
-	program, err := standin()
+	program, err := standinProgram()
 	if err != nil {
 		return err
 	}
 	return h.CopyIn(ctx, program, "/usr/games/steamcmd")
 }
 
-var standin = sync.OnceValues(func() (string, error) { return Program("./test/standin/srcds_run") })
+var standinProgram = sync.OnceValues(func() (string, error) { return Program("./test/standin/srcds_run") })
 
 // Program builds a program of the module, named as for go build from its top, so
 // that it runs in every machine, and says where it is. It stays in the build
