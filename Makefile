@@ -70,7 +70,7 @@ test-unit: deps-build deps-bus base ## Tests of the packages, with the race dete
 
 .PHONY: test-e2e
 test-e2e: deb base deps-vm ## Tests on real Debian machines, as root
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -p 1 -parallel 4 -timeout 25m $(E2E)
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -p 1 -parallel 5 -timeout 25m $(E2E)
 
 .PHONY: test-long
 test-long: deb base ## The test that draws its deeds, for five minutes, as root (LEFT4MED_CRASH_SEED=N repeats a run)
