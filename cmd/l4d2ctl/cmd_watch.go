@@ -34,6 +34,7 @@ type watcher struct {
 	only   []string // names; empty for all
 	paint  painter
 	known  map[client.Name]client.Server
+	game   client.Job // the last of the jobs about the game that was told of
 }
 
 func (a *app) watch(ctx context.Context, c *client.Client, args []string) error {
@@ -209,13 +210,23 @@ func (w *watcher) changes(before, now *client.Server) []string {
 
 func (w *watcher) job(job client.Job) error {
 	if job.Server == "" {
-		return nil
+		return w.gameJob(job)
 	}
 	text := fmt.Sprintf("job %d: %s", job.ID, ended(job))
 	if !job.State.Finished() {
 		text += steps(job)
 	}
 	return w.print(job.Server, w.paint.text(jobStyle(job.State), text))
+}
+
+// gameJob tells of a job about the game that all servers share, not of each of the
+// thousands of steps of a download.
+func (w *watcher) gameJob(job client.Job) error {
+	if len(w.only) > 0 || job.ID == w.game.ID && job.State == w.game.State {
+		return nil
+	}
+	w.game = job
+	return w.print(client.Name(subject(job)), w.paint.text(jobStyle(job.State), fmt.Sprintf("job %d: %s", job.ID, ended(job))))
 }
 
 // reset reads everything again after events were missed, and prints what

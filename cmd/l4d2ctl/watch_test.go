@@ -84,6 +84,10 @@ func TestWatch(t *testing.T) {
 	publish(func() { s.State, s.Healing = client.StateRunning, nil })
 	f.publish("job", client.Job{ID: 3, Server: "versus-1", Kind: client.JobStart, State: client.JobRunning, Progress: &client.Progress{Done: 1, Total: 2, Text: "mounting"}})
 	f.publish("job", client.Job{ID: 3, Server: "versus-1", Kind: client.JobStart, State: client.JobFailed, Error: &client.JobError{Detail: "no \x1b map"}})
+	for _, done := range []int64{1, 2} { // a download has no line for each of its steps
+		f.publish("job", client.Job{ID: 4, Kind: client.JobInstall, State: client.JobRunning, Progress: &client.Progress{Done: done, Total: 2}})
+	}
+	f.publish("job", client.Job{ID: 4, Kind: client.JobInstall, State: client.JobSucceeded})
 	f.publish("server", client.Server{ID: 9, Name: "new", State: client.StateStopped})
 	f.publish("deleted", client.Deleted{ID: 9, Name: "new"})
 	f.publish("weather", "fine")
@@ -106,6 +110,8 @@ func TestWatch(t *testing.T) {
 		"coop-1  failed → running",
 		"versus-1  job 3: start is running 1/2 mounting",
 		`versus-1  job 3: start failed: no \x1b map`,
+		"game  job 4: install is running",
+		"game  job 4: installed",
 		"new  new: stopped",
 		"new  deleted",
 		"coop-1  running → failed",
