@@ -20,10 +20,20 @@ func BenchmarkRelease(b *testing.B) {
 		b.Run(string(release), func(b *testing.B) {
 			measureRelease(b, release, size{
 				servers: 200, reactions: 100,
-				batch: 100, rounds: 3, stops: 3,
+				batch: 100, rounds: 3,
 				resyncs: 20, idle: time.Minute, listing: 3 * time.Second,
 				reactLimit: reactLimit, eachLimit: eachLimit,
 			})
+		})
+	}
+}
+
+// BenchmarkInstances measures what a hundred instances of one installation cost, on
+// each release.
+func BenchmarkInstances(b *testing.B) {
+	for _, release := range machine.Releases() {
+		b.Run(string(release), func(b *testing.B) {
+			measureInstances(b, release, size{batch: 100, stops: 3})
 		})
 	}
 }

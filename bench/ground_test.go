@@ -112,14 +112,7 @@ func measureRelease(t testing.TB, release machine.Release, s size) {
 	t.Helper()
 	g := newGround(t, release, max(s.servers, s.batch))
 	r := &report{Release: release, Systemd: release.Systemd()}
-	defer func() { // also what there is when the rest fails
-		if err := r.print(os.Stdout); err != nil {
-			t.Error(err)
-		}
-		for _, over := range r.exceeded() {
-			t.Error(over)
-		}
-	}()
+	defer r.tell(t) // also what there is when the rest fails
 	running := g.names[:s.servers]
 	g.ctl(t, "start", running)
 	if s.idle > 0 {
@@ -136,6 +129,33 @@ func measureRelease(t testing.TB, release machine.Release, s size) {
 			t.Errorf("%s: one l4d2ctl start of %d servers made systemd reload %d times instead of once", release, s.batch, b.Reloads)
 		}
 	}
-	o := probe[measure.Overlays](t, g, g.names[:s.batch], "overlays", "-runs", fmt.Sprint(s.stops))
-	r.Rows = append(r.Rows, overlayRows(o, s)...)
+	if s.stops > 0 {
+		r.Rows = append(r.Rows, instanceRows(t, g, s)...)
+	}
+}
+
+// measureInstances measures on a machine of its own what many instances of one
+// installation cost.
+func measureInstances(t testing.TB, release machine.Release, s size) {
+	t.Helper()
+	g := newGround(t, release, s.batch)
+	r := &report{Release: release, Systemd: release.Systemd()}
+	defer r.tell(t)
+	r.Rows = instanceRows(t, g, s)
+}
+
+func instanceRows(t testing.TB, g *ground, s size) []row {
+	t.Helper()
+	return overlayRows(probe[measure.Overlays](t, g, g.names[:s.batch], "overlays", "-runs", fmt.Sprint(s.stops)), s)
+}
+
+// tell prints the report and fails the test where a limit is exceeded.
+func (r *report) tell(t testing.TB) {
+	t.Helper()
+	if err := r.print(os.Stdout); err != nil {
+		t.Error(err)
+	}
+	for _, over := range r.exceeded() {
+		t.Error(over)
+	}
 }
