@@ -17,6 +17,7 @@ func TestTroubleIsTold(t *testing.T) {
 	t.Parallel()
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
+		l.systemctl(t, "start", "polkit.service") // its first start may take longer than doctor waits for it
 		l.configure(t, healingLate)
 		l.running(t, "a", "b")
 		l.create(t, "h")
