@@ -33,15 +33,11 @@ func (a *app) backups(ctx context.Context, c *client.Client, name string, s *set
 	if err != nil {
 		return err
 	}
-	patch, cvars, err := s.patch(flags)
-	if err != nil {
+	if err := s.none(flags, "--backup and --restore change no settings: do that with another command"); err != nil {
 		return err
 	}
-	if patch != (client.ConfigPatch{}) || cvars.any() || s.secret != "" {
-		return usage(errors.New("--backup and --restore change no settings: do that with another command"))
-	}
-	if restore != 0 && !yes && !isTerminal(a.stdin) {
-		return usage(errors.New("--restore asks before it replaces anything, and there is no terminal to ask on: give --yes if you are sure"))
+	if err := a.canAsk(yes || restore == 0, "--restore asks before it replaces anything"); err != nil {
+		return err
 	}
 	before, err := a.servers(ctx, c)
 	if err != nil {

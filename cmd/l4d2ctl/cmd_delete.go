@@ -82,7 +82,7 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 	if err != nil {
 		return err
 	}
-	if err := a.canAsk(yes); err != nil {
+	if err := a.canAsk(yes, deleteAsks); err != nil {
 		return err
 	}
 	before, err := a.servers(ctx, c)
@@ -97,10 +97,12 @@ func (a *app) delete(ctx context.Context, c *client.Client, args []string, yes, 
 	return a.each(ctx, c, before.EventID, chosen, c.Delete, noWait)
 }
 
-// canAsk says whether delete may go on: it is sure, or can ask.
-func (a *app) canAsk(yes bool) error {
-	if !yes && !isTerminal(a.stdin) {
-		return usage(errors.New("delete asks before it removes anything, and there is no terminal to ask on: give --yes if you are sure"))
+const deleteAsks = "delete asks before it removes anything"
+
+// canAsk says whether what asks first may go on: the user is sure, or can be asked.
+func (a *app) canAsk(sure bool, asks string) error {
+	if !sure && !isTerminal(a.stdin) {
+		return usage(errors.New(asks + ", and there is no terminal to ask on: give --yes if you are sure"))
 	}
 	return nil
 }

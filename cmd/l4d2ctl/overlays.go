@@ -59,7 +59,7 @@ func overlayRow(o client.Overlay) []cell {
 // deleteOverlays removes one overlay after the other, and stops at the first that
 // is refused.
 func (a *app) deleteOverlays(ctx context.Context, c *client.Client, names []string, yes bool) error {
-	if err := a.canAsk(yes); err != nil {
+	if err := a.canAsk(yes, deleteAsks); err != nil {
 		return err
 	}
 	answers := bufio.NewReader(a.stdin)

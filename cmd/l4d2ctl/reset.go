@@ -9,21 +9,26 @@ import (
 	"github.com/left4med/left4med/client"
 )
 
+// none refuses settings beside a flag that changes none.
+func (s *settings) none(flags *pflag.FlagSet, refusal string) error {
+	patch, cvars, err := s.patch(flags)
+	if err == nil && (patch != (client.ConfigPatch{}) || cvars.any() || s.secret != "") {
+		err = usage(errors.New(refusal))
+	}
+	return err
+}
+
 // reset is initialize --reset: what the game wrote goes, the settings stay.
 func (a *app) reset(ctx context.Context, c *client.Client, name string, s *settings, flags *pflag.FlagSet, yes, noWait bool) error {
 	chosen, err := names([]string{name})
 	if err != nil {
 		return err
 	}
-	patch, cvars, err := s.patch(flags)
-	if err != nil {
+	if err := s.none(flags, "--reset keeps the settings as they are: change them with another command"); err != nil {
 		return err
 	}
-	if patch != (client.ConfigPatch{}) || cvars.any() || s.secret != "" {
-		return usage(errors.New("--reset keeps the settings as they are: change them with another command"))
-	}
-	if !yes && !isTerminal(a.stdin) {
-		return usage(errors.New("--reset asks before it removes anything, and there is no terminal to ask on: give --yes if you are sure"))
+	if err := a.canAsk(yes, "--reset asks before it removes anything"); err != nil {
+		return err
 	}
 	before, err := a.servers(ctx, c)
 	if err != nil {
