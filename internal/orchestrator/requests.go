@@ -78,6 +78,18 @@ func (o *Orchestrator) claim(ctx context.Context, names []server.Name) ([]*recor
 	return claimed, refused, nil
 }
 
+// claimOne is claim for one server, which release gives back.
+func (o *Orchestrator) claimOne(ctx context.Context, name server.Name) (r *record, release func(), err error) {
+	claimed, refused, err := o.claim(ctx, []server.Name{name})
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(refused) > 0:
+		return nil, nil, refused[0].Err
+	}
+	return claimed[0], func() { unclaim(claimed) }, nil
+}
+
 func unclaim(records []*record) {
 	for _, r := range records {
 		<-r.claimed
@@ -319,17 +331,13 @@ func (o *Orchestrator) change(ctx context.Context, name server.Name, patch serve
 	if err := o.writable(); err != nil {
 		return nil, err
 	}
-	claimed, refused, err := o.claim(ctx, []server.Name{name})
+	r, release, err := o.claimOne(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	defer unclaim(claimed)
-	if len(refused) > 0 {
-		return nil, refused[0].Err
-	}
+	defer release()
 	o.overlays.RLock()
 	defer o.overlays.RUnlock()
-	r := claimed[0]
 	cfg, invocation, err := o.changed(r, patch)
 	if err != nil {
 		return nil, err

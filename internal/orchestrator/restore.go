@@ -165,19 +165,16 @@ func (o *Orchestrator) Restore(ctx context.Context, name server.Name, id int64, 
 	if err := o.writable(); err != nil {
 		return nil, err
 	}
-	claimed, refused, err := o.claim(ctx, []server.Name{name})
+	rec, release, err := o.claimOne(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	defer unclaim(claimed)
-	if len(refused) > 0 {
-		return nil, refused[0].Err
-	}
+	defer release()
 	if err := o.hasBackup(name, id); err != nil {
 		return nil, err
 	}
-	p := o.plan(server.JobRestore, claimed, who)
-	if job := p.jobs[name]; job != nil && !o.restores(claimed[0], id) {
+	p := o.plan(server.JobRestore, []*record{rec}, who)
+	if job := p.jobs[name]; job != nil && !o.restores(rec, id) {
 		return nil, errBusy(name, job)
 	}
 	for i := range p.insert {
@@ -229,15 +226,11 @@ func (o *Orchestrator) DeleteBackup(ctx context.Context, name server.Name, id in
 	if err := o.writable(); err != nil {
 		return err
 	}
-	claimed, refused, err := o.claim(ctx, []server.Name{name})
+	rec, release, err := o.claimOne(ctx, name)
 	if err != nil {
 		return err
 	}
-	defer unclaim(claimed)
-	if len(refused) > 0 {
-		return refused[0].Err
-	}
-	rec := claimed[0]
+	defer release()
 	o.mu.RLock()
 	current, verdict := o.verdict(rec, "")
 	o.mu.RUnlock()
