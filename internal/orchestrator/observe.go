@@ -205,17 +205,42 @@ func (o *Orchestrator) reread(ctx context.Context, r *record, by server.Observer
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if stamp.Before(r.stamp) {
-		return r.unit, nil // a signal has told something newer
+	return o.answered(r, u, stamp, by), nil
+}
+
+// answered takes in what systemd answered of a unit, and returns what is true of
+// it. The caller holds o.mu.
+func (o *Orchestrator) answered(r *record, u server.Unit, stamp unitctl.Stamp, by server.Observer) server.Unit {
+	if stamp.Before(r.stamp) { // a signal has told something newer
+		o.learnLoad(r, u.Load, stamp, by)
+		return r.unit
 	}
-	r.stamp = stamp
+	r.stamp, r.loadStamp = stamp, stamp
 	if u.JobType == "" && u.Job == r.unit.Job {
 		u.JobType = r.unit.JobType
 	} else if u.JobType == "" && u.Job != 0 && r.run == nil {
 		o.jobs.Go(func() { o.learnJob(r, u.Job) })
 	}
 	o.apply(r, u, time.Now(), by)
-	return u, nil
+	return u
+}
+
+// learnLoad takes in a unit's load state from an answer that a signal has
+// overtaken: signals tell all of a unit but that, so it is still news, unless a
+// newer answer told it. The caller holds o.mu.
+func (o *Orchestrator) learnLoad(r *record, load string, stamp unitctl.Stamp, by server.Observer) {
+	if stamp.Before(r.loadStamp) {
+		return
+	}
+	r.loadStamp = stamp
+	switch {
+	case load == r.unit.Load:
+	case r.run != nil:
+		r.overlooked = true // the job reads for itself what it needs
+	default:
+		r.unit.Load = load
+		o.publish(r, by)
+	}
 }
 
 // unitWithJob reads a unit and, where it depends on the job queued for it what

@@ -145,14 +145,30 @@ func TestTheLoadStateIsReadWhereSignalsAreNewer(t *testing.T) {
 			Units: map[string]server.Unit{r.row.Name.Unit(): {Load: load, Active: "activating", Sub: "start"}},
 		}
 	}
-	got := map[string]bool{
-		"older, and another": o.loadedOtherwise(r, list(8, "loaded")),
-		"older, the same":    o.loadedOtherwise(r, list(8, "masked")),
-		"newer":              o.loadedOtherwise(r, list(10, "loaded")), // compare applies it
-		"older, not listed":  o.loadedOtherwise(r, unitctl.Snapshot{Stamp: unitctl.Stamp{Conn: 1, Seq: 8}}),
+	learned := func(look func()) string {
+		r.unit.Load, r.loadStamp = "masked", unitctl.Stamp{Conn: 1, Seq: 7}
+		o.publish(r, server.ByResync)
+		look()
+		return r.entry.LoadState
 	}
-	want := map[string]bool{"older, and another": true, "older, the same": false, "newer": false, "older, not listed": true}
+	got := map[string]string{
+		"a list":            learned(func() { o.compare(r, list(8, "loaded"), time.Now()) }),
+		"a list without it": learned(func() { o.compare(r, unitctl.Snapshot{Stamp: unitctl.Stamp{Conn: 1, Seq: 8}}, time.Now()) }),
+		"an older list":     learned(func() { o.compare(r, list(6, "loaded"), time.Now()) }),
+		"an answer":         learned(func() { o.answered(r, server.Unit{Load: "loaded"}, unitctl.Stamp{Conn: 1, Seq: 8}, server.ByResync) }),
+		"a list, then older": learned(func() {
+			o.compare(r, list(8, "loaded"), time.Now())
+			o.answered(r, server.Unit{Load: "masked"}, unitctl.Stamp{Conn: 1, Seq: 7}, server.ByResync)
+		}),
+	}
+	want := map[string]string{
+		"a list": "loaded", "a list without it": "loaded", "an older list": "masked",
+		"an answer": "loaded", "a list, then older": "loaded",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("read again (-want +got):\n%s", diff)
+		t.Errorf("learned (-want +got):\n%s", diff)
+	}
+	if r.unit.Active != "active" || r.stamp != (unitctl.Stamp{Conn: 1, Seq: 9}) {
+		t.Errorf("the signal is forgotten: %+v, %+v", r.unit, r.stamp)
 	}
 }

@@ -15,6 +15,7 @@ type record struct {
 
 	unit       server.Unit
 	stamp      unitctl.Stamp // of the newest observation
+	loadStamp  unitctl.Stamp // of the newest that told unit.Load, which signals do not
 	observedAt time.Time
 	observedBy server.Observer
 	unsure     bool // unit may hold for a moment alone; readers see what was before

@@ -150,8 +150,6 @@ func (s *resyncer) check(ctx context.Context) error {
 		}
 		if line, changed := o.compare(r, snap, now); changed {
 			again = append(again, look{r, &line})
-		} else if o.loadedOtherwise(r, snap) {
-			again = append(again, look{r, nil})
 		}
 	}
 	for _, r := range s.slice(o.order) {
@@ -176,11 +174,15 @@ type look struct {
 // its process and its run the list does not tell, so it is applied when these are
 // read, and nobody is shown the one half with the other. The caller holds o.mu.
 func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) (line server.Unit, changed bool) {
+	listed, found := snap.Units[r.row.Name.Unit()]
 	if snap.Stamp.Before(r.stamp) {
+		if !found {
+			listed.Load = o.unlistedLoad(r)
+		}
+		o.learnLoad(r, listed.Load, snap.Stamp, server.ByResync)
 		return line, false // a signal has told something newer
 	}
 	u := r.unit
-	listed, found := snap.Units[r.row.Name.Unit()]
 	if found {
 		u.Load, u.Active, u.Sub, u.Job, u.JobType = listed.Load, listed.Active, listed.Sub, listed.Job, listed.JobType
 	} else {
@@ -196,6 +198,7 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 	if found && changed {
 		return u, true
 	}
+	r.loadStamp = snap.Stamp
 	if changed {
 		// Signals that are still queued and older than the list are passed over
 		// from now on; what else they told is read again. When nothing changed
@@ -204,20 +207,6 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 	}
 	o.apply(r, u, now, server.ByResync)
 	return line, false
-}
-
-// loadedOtherwise says whether the list has another load state of a server than is
-// known, and a signal has told something newer: signals tell all but that. The
-// caller holds o.mu.
-func (o *Orchestrator) loadedOtherwise(r *record, snap unitctl.Snapshot) bool {
-	if !snap.Stamp.Before(r.stamp) || r.run != nil {
-		return false
-	}
-	line, listed := snap.Units[r.row.Name.Unit()]
-	if !listed {
-		line.Load = o.unlistedLoad(r)
-	}
-	return line.Load != r.unit.Load
 }
 
 // unlistedLoad is the load state of a unit that systemd does not hold.
@@ -262,7 +251,7 @@ func (s *resyncer) details(ctx context.Context, looks []look, listed unitctl.Sta
 			s.o.mu.Lock()
 			defer s.o.mu.Unlock()
 			if l.line != nil && !listed.Before(l.r.stamp) {
-				l.r.stamp = listed
+				l.r.stamp, l.r.loadStamp = listed, listed
 				s.o.apply(l.r, *l.line, time.Now(), server.ByResync)
 			}
 			return nil
