@@ -117,7 +117,8 @@ func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server
 		}
 	}
 	if o.passing(r, u) {
-		if (u.Job == 0 || u.Active == "failed") && !r.unsure {
+		asked := r.unsure && r.unit.Active == u.Active
+		if (u.Job == 0 || u.Active == "failed") && !asked {
 			o.jobs.Go(func() { o.makeSure(r) })
 		}
 		r.unit, r.unsure = u, true
@@ -138,7 +139,7 @@ func (o *Orchestrator) passing(r *record, u server.Unit) bool {
 	case r.run != nil:
 		return false // no drift is judged, and the job looks for itself
 	case u.Active == "failed":
-		return (r.unsure || r.unit.Active != "failed") && server.DeriveState(u) == server.StateFailed && o.link.passesFailed()
+		return (r.unsure || server.DeriveState(r.unit) != server.StateFailed) && server.DeriveState(u) == server.StateFailed && o.link.passesFailed()
 	case u.Active == "inactive":
 		return u.Job != 0 && u.JobType == "" && (r.unsure || server.DeriveState(r.unit) == server.StateRestarting)
 	}
@@ -158,14 +159,20 @@ func (l *linkState) passesFailed() bool {
 func (o *Orchestrator) makeSure(r *record) {
 	ctx, cancel := context.WithTimeout(o.jobsCtx, 10*time.Second)
 	defer cancel()
-	_, err := o.reread(ctx, r, server.BySignal)
-	if err != nil {
-		o.Log.Warn().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot read the unit of a server that seems to have failed")
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err != nil && r.unsure {
-		o.apply(r, r.unit, time.Now(), server.BySignal)
+	for {
+		_, err := o.reread(ctx, r, server.BySignal)
+		if err != nil {
+			o.Log.Warn().Err(err).Str("SERVER", string(r.row.Name)).Msg("cannot read the unit of a server that seems to have failed")
+		}
+		o.mu.Lock()
+		if err != nil && r.unsure {
+			o.apply(r, r.unit, time.Now(), server.BySignal)
+		}
+		overtaken := r.unsure // by a signal that tells no more
+		o.mu.Unlock()
+		if !overtaken {
+			return
+		}
 	}
 }
 

@@ -82,6 +82,10 @@ func TestWhatPassesByIsNotBelieved(t *testing.T) {
 	if diff := cmp.Diff([]bool{true, true, false}, got); diff != "" { // the last is starting, not failed
 		t.Errorf("passing (-want +got):\n%s", diff)
 	}
+	r.unit = withStart
+	if !o.passing(r, failed) {
+		t.Error("a unit that was starting is believed to have failed when the start's job goes")
+	}
 	r.unit = failed
 	if o.passing(r, failed) {
 		t.Error("a unit that is known to have failed is taken for one that passes through that")
