@@ -203,7 +203,7 @@ func (o *Orchestrator) differences(r *record, was, now store.Seen, by server.Obs
 	base := server.HistoryEntry{
 		At: time.Now().UTC(), Server: string(r.row.Name), ServerID: r.row.ID, SeenBy: string(by),
 	}
-	if r.run != nil && r.run.job.State == server.JobRunning {
+	if r.run.tells() {
 		base.Job = r.run.job.ID
 	} else if job := o.installing(); r.held && job != nil {
 		base.Job = job.ID // stops it and brings it back
@@ -241,6 +241,13 @@ func (o *Orchestrator) differences(r *record, was, now store.Seen, by server.Obs
 		add(server.HistoryHealing, "heal", "", to, healingDetail(h, base.At))
 	}
 	return entries
+}
+
+// tells says whether what is seen now comes of the job. Once its end is being
+// stored it does not: the history must not tell of a job after the job's end. The
+// caller holds o.mu; r may be nil.
+func (r *run) tells() bool {
+	return r != nil && r.job.State == server.JobRunning && !r.ending && !r.yields
 }
 
 // stateDetail says in systemd's words what else is known of a state.

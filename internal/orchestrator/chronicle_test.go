@@ -176,10 +176,20 @@ func TestRecordNamesTheJob(t *testing.T) {
 	u.Active, u.Sub, u.MainPID = "inactive", "dead", 0
 	o.apply(r, u, time.Now(), server.BySignal)
 	o.mu.Unlock()
+	o.mu.Lock()
+	r.run.ending = true // what comes now is told after the job's end
+	u.Active, u.Sub = "failed", "failed"
+	o.apply(r, u, time.Now(), server.BySignal)
+	r.run.ending, r.run.yields = false, true
+	u.Active, u.Sub = "inactive", "dead"
+	o.apply(r, u, time.Now(), server.BySignal)
+	o.mu.Unlock()
+	failed := seenEntry(server.HistoryState, "state", "stopped", "failed", server.BySignal, "result success")
+	over := seenEntry(server.HistoryState, "state", "failed", "stopped", server.BySignal, "")
 	disabled := seenEntry(server.HistoryDesired, "disable", "running", "stopped", server.ByJob, "")
 	stopped := seenEntry(server.HistoryState, "state", "running", "stopped", server.BySignal, "")
 	disabled.Job, stopped.Job, disabled.By = 17, 17, &kim
-	if diff := cmp.Diff([]server.HistoryEntry{disabled, stopped}, onRecord(t, o)); diff != "" {
+	if diff := cmp.Diff([]server.HistoryEntry{disabled, stopped, failed, over}, onRecord(t, o)); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
 }

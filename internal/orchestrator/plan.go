@@ -84,8 +84,10 @@ func (o *Orchestrator) insertJobs(ctx context.Context, p *plan) error {
 	if len(p.insert) == 0 {
 		return nil
 	}
+	o.yield(ctx, p, true)
 	rows, err := o.Store.InsertJobs(ctx, p.insert)
 	if err != nil {
+		o.yield(ctx, p, false)
 		return err
 	}
 	for i := range rows {
@@ -94,6 +96,23 @@ func (o *Orchestrator) insertJobs(ctx context.Context, p *plan) error {
 	}
 	o.faults.pass("jobs inserted")
 	return nil
+}
+
+// yield has the jobs whose place the plan's jobs take tell nothing more, since the
+// store ends them when it takes in these, and waits until what they told is on the
+// disk; or, where that came to nothing, lets them tell again.
+func (o *Orchestrator) yield(ctx context.Context, p *plan, yields bool) {
+	var any bool
+	o.mu.Lock()
+	for i, job := range p.insert {
+		if r := p.records[i].run; r != nil && job.Supersedes == r.job.ID {
+			r.yields, any = yields, true
+		}
+	}
+	o.mu.Unlock()
+	if any && yields {
+		o.chronicle.settle(ctx)
+	}
 }
 
 // engage starts the work on the stored jobs. Those of one request share a

@@ -27,6 +27,7 @@ type run struct {
 	chosen  int64                 // the backup to restore; 0 for none
 	found   *instance.Found       // what is adopted; nil otherwise, and after a crash
 	ending  bool                  // the work is over, its end is being stored; o.mu guards it
+	yields  bool                  // a job that takes its place is being stored; o.mu guards it
 	options server.InstallOptions // of an install; never changed
 	whole   *run                  // the run of whose work this is a part, on one server; nil for one that is a job
 }
