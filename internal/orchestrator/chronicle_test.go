@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,8 +176,6 @@ func TestRecordNamesTheJob(t *testing.T) {
 	u := r.unit
 	u.Active, u.Sub, u.MainPID = "inactive", "dead", 0
 	o.apply(r, u, time.Now(), server.BySignal)
-	o.mu.Unlock()
-	o.mu.Lock()
 	r.run.ending = true // what comes now is told after the job's end
 	u.Active, u.Sub = "failed", "failed"
 	o.apply(r, u, time.Now(), server.BySignal)
@@ -191,6 +190,43 @@ func TestRecordNamesTheJob(t *testing.T) {
 	disabled.Job, stopped.Job, disabled.By = 17, 17, &kim
 	if diff := cmp.Diff([]server.HistoryEntry{disabled, stopped, failed, over}, onRecord(t, o)); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
+	}
+}
+
+// A job whose place another takes tells nothing more before that is stored, and
+// what it told is on the disk then; when it comes to nothing, it tells again.
+func TestAJobYields(t *testing.T) {
+	t.Parallel()
+	o, r, _ := observed(t)
+	var written []int64
+	o.chronicle.tell = func(server.HistoryEntry) {}
+	o.chronicle.store = func(_ context.Context, _ map[int64]store.Seen, entries []server.HistoryEntry) error {
+		for _, e := range entries {
+			written = append(written, e.Job)
+		}
+		return nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); o.chronicle.loop(ctx) }()
+	o.mu.Lock()
+	r.run = &run{o: o, rec: r, job: &server.Job{ID: 17, Kind: server.JobStart, State: server.JobRunning}}
+	o.applyLink(r, false, false, server.BySignal)
+	o.mu.Unlock()
+	p := &plan{insert: []store.NewJob{{Supersedes: 17}}, records: []*record{r}}
+	o.yield(t.Context(), p, true)
+	before := slices.Clone(written)
+	yields := !r.run.tells()
+	o.yield(t.Context(), &plan{insert: []store.NewJob{{}}, records: []*record{r}}, false) // takes nobody's place
+	yields = yields && !r.run.tells()
+	cancel()
+	<-done
+	o.yield(t.Context(), p, false)
+	if !yields || !r.run.tells() {
+		t.Errorf("yields: %v; tells again: %v", yields, r.run.tells())
+	}
+	if diff := cmp.Diff([]int64{17}, before); diff != "" {
+		t.Errorf("jobs of what was written before (-want +got):\n%s", diff)
 	}
 }
 

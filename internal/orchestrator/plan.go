@@ -111,9 +111,15 @@ func (o *Orchestrator) yield(ctx context.Context, p *plan, yields bool) {
 	}
 	o.mu.Unlock()
 	if any && yields {
+		ctx, cancel := context.WithTimeout(ctx, yieldTime)
+		defer cancel()
 		o.chronicle.settle(ctx)
 	}
 }
+
+// yieldTime bounds how long a stop waits for the history: on a disk that refuses
+// writes it would wait for the next attempt, and is to be told that at once.
+const yieldTime = time.Second
 
 // engage starts the work on the stored jobs. Those of one request share a
 // cohort, and so one enable call and one reload.

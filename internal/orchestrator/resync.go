@@ -175,10 +175,10 @@ type look struct {
 // read, and nobody is shown the one half with the other. The caller holds o.mu.
 func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) (line server.Unit, changed bool) {
 	listed, found := snap.Units[r.row.Name.Unit()]
+	if !found {
+		listed.Load = o.unlistedLoad(r)
+	}
 	if snap.Stamp.Before(r.stamp) {
-		if !found {
-			listed.Load = o.unlistedLoad(r)
-		}
 		o.learnLoad(r, listed.Load, snap.Stamp, server.ByResync)
 		return line, false // a signal has told something newer
 	}
@@ -187,7 +187,7 @@ func (o *Orchestrator) compare(r *record, snap unitctl.Snapshot, now time.Time) 
 		u.Load, u.Active, u.Sub, u.Job, u.JobType = listed.Load, listed.Active, listed.Sub, listed.Job, listed.JobType
 	} else {
 		u = unloaded(u)
-		u.Load = o.unlistedLoad(r)
+		u.Load = listed.Load
 	}
 	first := r.observedAt.IsZero()
 	if u != r.unit && r.run != nil && !first {
