@@ -38,7 +38,9 @@ var allowed = map[string][]string{
 	"internal/gamefiles": {"internal/server"},
 	"internal/steamcmd":  {"internal/server"},
 
-	"internal/orchestrator": {"internal/server", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
+	"internal/probe": {},
+
+	"internal/orchestrator": {"internal/server", "internal/probe", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
 	"internal/busapi":       {"internal/server", "internal/orchestrator", "internal/authz", "internal/dbussock", "internal/quota"},
 

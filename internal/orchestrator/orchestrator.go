@@ -68,6 +68,7 @@ type Options struct {
 	Store    *store.Store
 	Files    *instance.Tree
 	Logs     Logs
+	Probe    Probe // nil: nothing is asked of games, and no alert is sent
 	Log      zerolog.Logger
 	Version  string
 	Host     string

@@ -38,16 +38,18 @@ type Server struct {
 	CPUPercent *float64 `json:"cpu_percent,omitempty" doc:"Of one processor, between the last two samples of this run; two busy processors are 200."`
 	Tasks      *uint64  `json:"tasks,omitempty" doc:"Processes and threads. Absent when the host does not account for them."`
 
+	Game *Game `json:"game,omitempty" doc:"What the game tells of itself. Left out until it was queried in this run, and for clients that may not inspect."`
+
 	Phase  Phase   `json:"phase" enum:"creating,ready,deleting"`
 	Config *Config `json:"config,omitempty" doc:"Left out for clients that may not inspect."`
 	Job    *Job    `json:"job" doc:"The job queued or running for this server, or null. Left null for clients that may not inspect."`
 }
 
 // Public is the server as a client sees it that may not inspect: the bare
-// state, without settings and jobs.
+// state, without settings, jobs and players.
 func (s *Server) Public() *Server {
 	p := *s
-	p.Config, p.Job, p.RestartDue = nil, nil, nil
+	p.Config, p.Job, p.RestartDue, p.Game = nil, nil, nil, nil
 	return &p
 }
 
