@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"internal/steamcmd":  {"internal/server"},
 
 	"internal/probe": {},
+	"internal/srcds": {}, // reads what games send: nothing of the daemon's is near
 
 	"internal/orchestrator": {"internal/server", "internal/probe", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
@@ -163,9 +164,12 @@ func partOf(path string) (part string, rooms []string) {
 	return part, rooms
 }
 
+// speakers are the rooms that reach an IP network, all of them left4med-probe's.
+var speakers = map[string]bool{"internal/srcds": true}
+
 // networks are the calls that reach, or could reach, an IP network. The daemon
-// and its tools speak over unix sockets alone: what speaks to the network is to
-// be a program of its own.
+// and its tools speak over unix sockets alone: what speaks to the network is a
+// program of its own.
 var networks = map[string]bool{
 	"net.DialTCP": true, "net.DialUDP": true, "net.DialIP": true,
 	"net.ListenTCP": true, "net.ListenUDP": true, "net.ListenIP": true, "net.ListenPacket": true, "net.ListenMulticastUDP": true,
@@ -180,6 +184,9 @@ var networks = map[string]bool{
 func TestNoNetwork(t *testing.T) {
 	t.Parallel()
 	for room, p := range rooms(t) {
+		if speakers[room] {
+			continue
+		}
 		for _, file := range p.GoFiles {
 			set := token.NewFileSet()
 			tree, err := parser.ParseFile(set, filepath.Join(p.Dir, file), nil, 0)
