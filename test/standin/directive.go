@@ -3,6 +3,7 @@ package standin
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,12 @@ const (
 	VerbShell  Verb = "sh"     // sh TEXT: runs a script, by UDP only, and answers "STANDIN DONE STATUS OUTPUT" too
 	VerbSpam   Verb = "spam"   // spam COUNT [TEXT]: COUNT console lines (1-10000000)
 	VerbSwap   Verb = "swap"   // swap TEXT: swaps its files for links, to the path TEXT among others, without end
+	VerbJoin   Verb = "join"   // join TEXT: a player of that name comes, also beyond -maxplayers, up to 255
+	VerbBot    Verb = "bot"    // bot TEXT: so does a bot
+	VerbLeave  Verb = "leave"  // leave TEXT: whoever has that name goes; *: all, bots too
+	VerbMap    Verb = "map"    // map TEXT: the map changes
+	VerbQuery  Verb = "query"  // query TEXT: how it answers A2S from now on, one of QueryModes
+	VerbRCON   Verb = "rcon"   // rcon TEXT: how it answers RCON from now on, one of RCONModes
 )
 
 // Directive is one order to the stand-in. Only the fields of its verb are set.
@@ -28,7 +35,7 @@ type Directive struct {
 	Verb  Verb
 	Code  int           // exit
 	Count int           // memory: MiB, spam: lines
-	Text  string        // print, sh, spam, swap
+	Text  string        // print, sh, spam, swap, join, bot, leave, map, query, rcon
 	After time.Duration // crash, exit; 0 means at once
 }
 
@@ -56,13 +63,21 @@ func ParseDirective(line string) (Directive, error) {
 		d.Count, err = parseCount(rest, 1, 1<<16)
 	case VerbPrint, VerbShell, VerbSwap:
 		d.Text, err = parseText(rest)
+	case VerbJoin, VerbBot, VerbLeave, VerbMap:
+		if d.Text, err = parseText(rest); err == nil && d.Text == "" {
+			err = fmt.Errorf("want a name")
+		}
+	case VerbQuery:
+		d.Text, err = parseMode(rest, QueryModes())
+	case VerbRCON:
+		d.Text, err = parseMode(rest, RCONModes())
 	case VerbSpam:
 		count, text, _ := strings.Cut(rest, " ")
 		if d.Count, err = parseCount(count, 1, 10_000_000); err == nil {
 			d.Text, err = parseText(text)
 		}
 	default:
-		return Directive{}, fmt.Errorf("cannot read directive %q: want crash, exit, hang, memory, print, sh, spam or swap", line)
+		return Directive{}, fmt.Errorf("cannot read directive %q: want crash, exit, hang, memory, print, sh, spam, swap, join, bot, leave, map, query or rcon", line)
 	}
 	if err != nil {
 		return Directive{}, fmt.Errorf("cannot read directive %q: %w", line, err)
@@ -106,6 +121,13 @@ func parseAfter(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("want a duration such as 2s, got %q", s)
 	}
 	return d, nil
+}
+
+func parseMode(s string, modes []string) (string, error) {
+	if !slices.Contains(modes, s) {
+		return "", fmt.Errorf("want one of %s, got %q", strings.Join(modes, ", "), s)
+	}
+	return s, nil
 }
 
 func parseText(s string) (string, error) {

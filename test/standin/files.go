@@ -15,8 +15,8 @@ const noWait = syscall.O_NONBLOCK
 func (s *Server) path(name string) string { return filepath.Join(s.Dir, name) }
 
 // execConfig reads a file of the game's cfg directory. Of its commands only
-// echo and hostname do something; the others are counted, never shown, since
-// some of them are secrets.
+// echo, hostname and passwords do something; the others are counted, never shown,
+// since some of them are secrets.
 func (s *Server) execConfig(name string) {
 	if !strings.HasSuffix(name, ".cfg") {
 		name += ".cfg"
@@ -37,12 +37,12 @@ func (s *Server) execConfig(name string) {
 			continue
 		case "echo":
 			s.printf("%s", value)
-		case "hostname":
-			s.Options.Hostname = value
+		case "hostname", "rcon_password", "sv_password":
+			s.game.set(command, value)
 		}
 		commands++
 	}
-	s.printf("executed %s, %d commands, hostname %q", name, commands, s.Options.Hostname)
+	s.printf("executed %s, %d commands, hostname %q", name, commands, s.game.hostname())
 }
 
 // log appends a line to the day's file in the game's logs directory.

@@ -5,12 +5,18 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 )
 
 // udpSocket is a plain blocking socket: package net with its poller would more
 // than double the memory of a stand-in, of which hundreds run side by side.
-type udpSocket struct{ fd int }
+type udpSocket struct {
+	fd int
+
+	mu     sync.RWMutex // so that nothing is sent over what has the number next
+	closed bool
+}
 
 type packet struct {
 	from netip.AddrPort
@@ -62,14 +68,22 @@ func (u *udpSocket) Receive(buf []byte) (packet, error) {
 	}, nil
 }
 
-// Send sends one datagram.
+// Send sends one datagram, also while another goroutine receives.
 func (u *udpSocket) Send(to netip.AddrPort, text string) error {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	if u.closed {
+		return os.ErrClosed
+	}
 	return os.NewSyscallError("sendto", syscall.Sendto(u.fd, []byte(text), 0,
 		&syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 }
 
 // Close also wakes a Receive that waits.
 func (u *udpSocket) Close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
 	_ = syscall.Shutdown(u.fd, syscall.SHUT_RDWR)
 	_ = syscall.Close(u.fd)
 }

@@ -1,6 +1,6 @@
 // Package standin is a stand-in for Left 4 Dead 2's srcds_run: it takes the
-// same arguments, prints a plausible console, binds its UDP port, writes into
-// its tree and stops on SIGINT. Tests and the demo put it where srcds_run
+// same arguments, prints a plausible console, binds its port, answers queries and
+// RCON there, writes into its tree and stops on SIGINT. Tests and the demo put it where srcds_run
 // would be, so that the shipped units run unchanged; nothing in the product
 // knows of it.
 //
@@ -42,29 +42,29 @@ type Server struct {
 	Now   func() time.Time
 
 	hanging atomic.Bool
+	game    game
+	queries queries  // touched by Run's goroutine alone
 	held    [][]byte // what "memory" eats; touched by Run's goroutine alone
 }
 
 // Run plays the game until ctx is done and answers with the exit status that
 // srcds_run would have. stop carries SIGINT and SIGTERM.
 func (s *Server) Run(ctx context.Context, stop <-chan os.Signal) int {
+	s.game.begin(s.Options)
 	s.printf("Setting breakpad minidump AppID = 222860")
 	s.printf("stand-in for srcds_run, pid %d", os.Getpid())
 	if err := s.obeyControlFile(); err != nil {
 		s.printf("%v", err)
 		return 1
 	}
-	sock, err := listenUDP(s.Options.IP, s.Options.Port)
+	sock, rcon, err := s.listen()
 	if err != nil {
 		s.printf("WARNING: NET_OpenSocket: bind: port:%d %v", s.Options.Port, err)
 		s.printf("Couldn't allocate any server IP port")
 		return 1
 	}
 	defer sock.Close()
-	if s.Options.Port, err = sock.Port(); err != nil {
-		s.printf("%v", err)
-		return 1
-	}
+	defer rcon.serve(s.serveRCON)()
 	s.printf("Network: IP %s, mode MP, dedicated Yes, ports %d SV / %d CL", s.Options.IP, s.Options.Port, s.Options.ClientPort)
 	s.boot()
 
@@ -90,6 +90,34 @@ func (s *Server) Run(ctx context.Context, stop <-chan os.Signal) int {
 	}
 }
 
+// listen binds the port twice, for the game and for RCON. As with srcds, one that is
+// taken for RCON alone costs RCON and not the game; but when any port will do,
+// another one is looked for.
+func (s *Server) listen() (*udpSocket, *tcpListener, error) {
+	for tries := 1; ; tries++ {
+		sock, err := listenUDP(s.Options.IP, s.Options.Port)
+		if err != nil {
+			return nil, nil, err
+		}
+		port, err := sock.Port()
+		if err != nil {
+			sock.Close()
+			return nil, nil, err
+		}
+		rcon, err := listenTCP(s.Options.IP, port)
+		if err != nil && s.Options.Port == 0 && tries < 20 {
+			sock.Close()
+			continue
+		}
+		if err != nil {
+			s.printf("WARNING: no RCON: %v", err)
+		}
+		s.Options.Port = port
+		s.game.bound(port)
+		return sock, rcon, nil
+	}
+}
+
 // boot prints what a starting server prints and writes what it writes.
 func (s *Server) boot() {
 	o := s.Options
@@ -108,10 +136,22 @@ func (s *Server) boot() {
 		s.printf("No map given, waiting for one")
 		return
 	}
-	s.printf("Loading map %q", o.Map)
-	s.log(fmt.Sprintf("Started map %q", o.Map))
+	s.changeMap(o.Map)
 	s.printf("Connection to Steam servers successful.")
 	s.printf("   VAC secure mode disabled.")
+}
+
+func (s *Server) changeMap(name string) {
+	s.printf("Loading map %q", name)
+	s.log(fmt.Sprintf("Started map %q", name))
+	s.game.change(name)
+}
+
+// drop says who left.
+func (s *Server) drop(names []string) {
+	for _, name := range names {
+		s.printf("Dropped %s from server (Disconnect by user.)", name)
+	}
 }
 
 func (s *Server) shutDown() {
@@ -124,11 +164,15 @@ func (s *Server) printf(format string, args ...any) {
 	_, _ = io.WriteString(s.Console, fmt.Sprintf(format, args...)+"\n")
 }
 
-// answer obeys a directive from loopback; any other datagram is left alone, as
-// srcds leaves what it does not understand.
+// answer obeys a directive from loopback and answers a query; any other datagram is
+// left alone, as srcds leaves what it does not understand.
 func (s *Server) answer(sock *udpSocket, p packet) {
 	text, found := strings.CutPrefix(string(p.data), datagramPrefix)
-	if !found || !p.from.Addr().IsLoopback() {
+	if !found {
+		s.query(sock, p)
+		return
+	}
+	if !p.from.Addr().IsLoopback() {
 		return
 	}
 	d, err := ParseDirective(text)
@@ -187,6 +231,19 @@ func (s *Server) obey(d Directive) {
 		}
 	case VerbSwap:
 		s.swap(d.Text)
+	case VerbJoin:
+		s.game.join(d.Text, false, s.Now())
+		s.printf("Client \"%s\" connected", d.Text)
+	case VerbBot:
+		s.game.join(d.Text, true, s.Now())
+	case VerbLeave:
+		s.drop(s.game.leave(d.Text))
+	case VerbMap:
+		s.changeMap(d.Text)
+	case VerbQuery:
+		s.game.setModes(d.Text, "")
+	case VerbRCON:
+		s.game.setModes("", d.Text)
 	}
 }
 
