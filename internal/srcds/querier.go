@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -41,8 +42,8 @@ func (q *Querier) Close() error {
 }
 
 // Info asks for A2S_INFO. It repeats the request twice within the context's time,
-// or every second when that has no end; took is from the last request to the
-// answer. Errors are ErrMalformed, the context's or the network's.
+// or every second when that has no end; took is from the last request before the
+// answer to the answer. Errors are ErrMalformed, the context's or the network's.
 func (q *Querier) Info(ctx context.Context, game netip.AddrPort) (info Info, took time.Duration, err error) {
 	answer, took, err := q.ask(ctx, game, tellInfo)
 	if err != nil {
@@ -74,8 +75,9 @@ func (q *Querier) ask(ctx context.Context, game netip.AddrPort, kind byte) (answ
 	defer q.leave(game, e)
 	again := time.NewTicker(pause(ctx))
 	defer again.Stop()
+	var sent []time.Time
 	for {
-		sent := time.Now()
+		sent = append(sent, time.Now())
 		if _, err := q.conn.WriteToUDPAddrPort(e.request(), game); err != nil {
 			return nil, 0, err
 		}
@@ -89,11 +91,21 @@ func (q *Querier) ask(ctx context.Context, game netip.AddrPort, kind byte) (answ
 				var came time.Time
 				answer, came, due, err = e.look()
 				if answer != nil || err != nil {
-					return answer, came.Sub(sent), err
+					return answer, since(sent, came), err
 				}
 			}
 		}
 	}
+}
+
+// since is the time to a moment from the last one that is not after it.
+func since(moments []time.Time, to time.Time) time.Duration {
+	for _, m := range slices.Backward(moments) {
+		if d := to.Sub(m); d >= 0 {
+			return d
+		}
+	}
+	return 0
 }
 
 // pause is the time between repetitions: a third of what the context leaves.
