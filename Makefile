@@ -67,7 +67,7 @@ test: test-unit ## All tests: test-unit, then test-e2e
 	+$(MAKE) test-e2e
 
 .PHONY: test-unit
-test-unit: deps-build deps-bus base ## Tests of the packages, with the race detector, as root
+test-unit: deps-build deps-bus deps-node base ## Tests of the packages, with the race detector, as root
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -vet=off -race -timeout 10m $$packages
 
 .PHONY: test-e2e
@@ -105,7 +105,7 @@ clean: ## Remove what was built here (the caches stay)
 	rm -rf bin dist
 
 .PHONY: deps
-deps: deps-build deps-bus deps-machine deps-vm ## What all of this needs of Debian's packages
+deps: deps-build deps-bus deps-node deps-machine deps-vm ## What all of this needs of Debian's packages
 
 .PHONY: need-go
 need-go:
@@ -118,6 +118,10 @@ deps-build:
 .PHONY: deps-bus
 deps-bus:
 	@tools/deps.sh dbus-daemon
+
+.PHONY: deps-node
+deps-node:
+	@tools/deps-node.sh
 
 .PHONY: deps-machine
 deps-machine:
