@@ -1,6 +1,8 @@
 package srcds
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -80,12 +82,12 @@ func (e *exchange) look() (answer []byte, came time.Time, due bool, err error) {
 	return e.answer, e.came, e.due(), e.err
 }
 
-// late is the error of a query whose time is over: err, unless something came of
-// the answer.
+// late is the error of a query whose context has ended: the context's, unless time
+// ran out after something of the answer had come.
 func (e *exchange) late(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if missing, total := e.parts.want(); missing > 0 {
+	if missing, total := e.parts.want(); missing > 0 && errors.Is(err, context.DeadlineExceeded) {
 		return malformed("an answer in %d parts of which %d never came", total, missing)
 	}
 	return err

@@ -49,6 +49,13 @@ func TestParseDirective(t *testing.T) {
 		"swap /canary":        {Verb: standin.VerbSwap, Text: "/canary"},
 		"spam 10":             {Verb: standin.VerbSpam, Count: 10},
 		`spam 10 "line\ntwo"`: {Verb: standin.VerbSpam, Count: 10, Text: "line\ntwo"},
+		"join two words":      {Verb: standin.VerbJoin, Text: "two words"},
+		`join "\x1b[1m\xff"`:  {Verb: standin.VerbJoin, Text: "\x1b[1m\xff"},
+		"bot Nick":            {Verb: standin.VerbBot, Text: "Nick"},
+		"leave *":             {Verb: standin.VerbLeave, Text: "*"},
+		"map c2m1_highway":    {Verb: standin.VerbMap, Text: "c2m1_highway"},
+		"query split-missing": {Verb: standin.VerbQuery, Text: "split-missing"},
+		"rcon auth-twice":     {Verb: standin.VerbRCON, Text: "auth-twice"},
 	}
 	got := make(map[string]standin.Directive)
 	for line := range want {
@@ -61,9 +68,25 @@ func TestParseDirective(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, line := range []string{"", "explode", "exit", "exit 256", "exit -1", "exit 1 soon", "crash -1s", "hang on", "memory", "memory 0", "memory 99999999", "spam 0", `print "open`} {
+	for _, line := range []string{"", "explode", "exit", "exit 256", "exit -1", "exit 1 soon", "crash -1s", "hang on", "memory", "memory 0", "memory 99999999", "spam 0", `print "open`, "join", `leave ""`, "map ", "query", "query loud", "rcon silent"} {
 		if d, err := standin.ParseDirective(line); err == nil {
 			t.Errorf("%q was taken as %+v", line, d)
 		}
 	}
+}
+
+func FuzzParseControl(f *testing.F) {
+	f.Add("# how to behave\njoin \"a\\x1b\"\nleave *\n")
+	f.Add("query slow\nrcon hang\nexit 3 2s\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		ds, err := standin.ParseControl([]byte(text))
+		if err != nil && ds != nil {
+			t.Errorf("%+v and %v", ds, err)
+		}
+		for _, d := range ds {
+			if d.Verb == "" || d.After < 0 || d.Count < 0 || d.Code < 0 || d.Code > 255 {
+				t.Errorf("%+v", d)
+			}
+		}
+	})
 }
