@@ -3,6 +3,7 @@ package srcds
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,8 +19,9 @@ const (
 	challengeFor = 'A'
 )
 
-// maxChallenges is how often a game may ask for another challenge within one query.
-// It does so when the first one ran out meanwhile.
+// maxChallenges is how many challenges a game may give between two repetitions of a
+// request. It gives another one when the first ran out meanwhile, and old ones may
+// come late.
 const maxChallenges = 4
 
 // exchange is one query that waits for its answer: what was heard so far. The
@@ -31,9 +33,9 @@ type exchange struct {
 	wake  chan struct{} // of one: something changed
 
 	mu         sync.Mutex
-	sent       bool   // a challenge, with the request
-	challenge  []byte // nil: none came yet
-	challenges int
+	challenges []string // those that came since the last repetition
+	brought    int      // how many of them went with a request
+	last       string   // what went with the last request; "": none yet
 	parts      assembly
 	answer     []byte // from behind header and kind
 	came       time.Time
@@ -72,7 +74,7 @@ func (e *exchange) poke() {
 }
 
 // due tells whether a challenge came that was not brought yet.
-func (e *exchange) due() bool { return e.challenge != nil && !e.sent }
+func (e *exchange) due() bool { return e.brought < len(e.challenges) }
 
 // look answers what was heard. answer is nil while there is none; due says that a
 // request is to be sent at once.
@@ -114,7 +116,7 @@ func (e *exchange) read(datagram []byte, at time.Time) error {
 	case e.want:
 		// srcds tells nobody who plays who did not bring a challenge: without one this
 		// is the answer to an older query.
-		if e.want == tellPlayers && !e.sent {
+		if e.want == tellPlayers && e.last == "" {
 			return nil
 		}
 		e.answer, e.came = append([]byte{}, body...), at
@@ -125,7 +127,9 @@ func (e *exchange) read(datagram []byte, at time.Time) error {
 	return malformed("an answer of kind %#02x where %#02x was asked for", kind, e.want)
 }
 
-// take keeps a challenge that is to be brought with the next request:
+// take keeps a challenge that is to be brought with a request, unless it came
+// before: one that comes again is the answer to an older request. Each is brought,
+// since old ones may come beside the right one, in any order.
 //
 //	long  -1
 //	byte  'A'
@@ -134,15 +138,23 @@ func (e *exchange) take(body []byte) error {
 	if len(body) < 4 {
 		return malformed("a challenge of %d bytes", len(body))
 	}
-	if string(e.challenge) == string(body[:4]) {
-		return nil // the answer to a repetition
+	c := string(body[:4])
+	if c == e.last || slices.Contains(e.challenges, c) {
+		return nil
 	}
-	if e.challenges++; e.challenges > maxChallenges {
+	if len(e.challenges) == maxChallenges {
 		return malformed("a challenge for each answer to one")
 	}
-	e.challenge = append([]byte{}, body[:4]...)
-	e.sent = false
+	e.challenges = append(e.challenges, c)
 	return nil
+}
+
+// repeat has challenges count anew: the one that was brought last may be the wrong
+// one of several, or have run out.
+func (e *exchange) repeat() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.challenges, e.brought = nil, 0
 }
 
 // request is the packet to be sent now:
@@ -151,19 +163,24 @@ func (e *exchange) take(body []byte) error {
 //	byte    'T'                      byte  'U'
 //	string  "Source Engine Query"    long  challenge; -1 asks for one
 //	long    challenge, once there is one
-func (e *exchange) request() []byte {
+//
+// more says that another one is due at once.
+func (e *exchange) request() (packet []byte, more bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.sent = e.challenge != nil
-	packet := []byte{0xff, 0xff, 0xff, 0xff}
-	if e.want == tellInfo {
+	if e.due() {
+		e.last = e.challenges[e.brought]
+		e.brought++
+	}
+	packet = []byte{0xff, 0xff, 0xff, 0xff}
+	switch {
+	case e.want == tellInfo:
 		packet = append(packet, askInfo)
 		packet = append(packet, "Source Engine Query\x00"...)
-		return append(packet, e.challenge...)
+	case e.last == "":
+		packet = append(packet, askPlayers, 0xff, 0xff, 0xff, 0xff)
+	default:
+		packet = append(packet, askPlayers)
 	}
-	packet = append(packet, askPlayers)
-	if e.challenge == nil {
-		return append(packet, 0xff, 0xff, 0xff, 0xff)
-	}
-	return append(packet, e.challenge...)
+	return append(packet, e.last...), e.due()
 }

@@ -75,7 +75,7 @@ func FuzzSplit(f *testing.F) {
 		for len(data) > 0 {
 			n := min(int(data[0]), len(data)-1)
 			e.hear(data[1:1+n], time.Now())
-			_ = e.request()
+			_, _ = e.request()
 			data = data[1+n:]
 			heard += n
 			bounded(t, e)

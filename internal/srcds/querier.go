@@ -77,15 +77,20 @@ func (q *Querier) ask(ctx context.Context, game netip.AddrPort, kind byte) (answ
 	defer again.Stop()
 	var sent []time.Time
 	for {
-		sent = append(sent, time.Now())
-		if _, err := q.conn.WriteToUDPAddrPort(e.request(), game); err != nil {
-			return nil, 0, err
+		for more := true; more; {
+			var packet []byte
+			packet, more = e.request()
+			sent = append(sent, time.Now())
+			if _, err := q.conn.WriteToUDPAddrPort(packet, game); err != nil {
+				return nil, 0, err
+			}
 		}
 		for due := false; !due; {
 			select {
 			case <-ctx.Done():
 				return nil, 0, e.late(ctx.Err())
 			case <-again.C:
+				e.repeat()
 				due = true
 			case <-e.wake:
 				var came time.Time

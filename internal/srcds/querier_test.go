@@ -135,6 +135,24 @@ func TestChallengesWithoutEnd(t *testing.T) {
 	}
 }
 
+// TestChallengesReplayed has a game answer each request by all challenges that it
+// ever gave, the right one last or first.
+func TestChallengesReplayed(t *testing.T) {
+	t.Parallel()
+	for _, replies := range [][][]byte{{challenge(1), challenge(2), challenge(3)}, {challenge(3), challenge(1), challenge(2)}} {
+		game := answering(t, func(g fake, from netip.AddrPort, nth int, request []byte) {
+			g.say(from, replies...)
+			if bytes.HasSuffix(request, []byte{3, 0, 0, 0}) {
+				g.say(from, infoOf("right"))
+			}
+		})
+		info, _, err := querier(t).Info(within(t, plenty), game)
+		if diff := cmp.Diff(wantInfo("right"), info); err != nil || diff != "" {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
 // TestPlayersReplayed has a game that answers with an old list before it gives its
 // challenge, and once more the old challenge.
 func TestPlayersReplayed(t *testing.T) {

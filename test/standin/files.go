@@ -14,10 +14,11 @@ const noWait = syscall.O_NONBLOCK
 
 func (s *Server) path(name string) string { return filepath.Join(s.Dir, name) }
 
-// execConfig reads a file of the game's cfg directory. Of its commands only
-// echo, hostname and passwords do something; the others are counted, never shown,
-// since some of them are secrets.
-func (s *Server) execConfig(name string) {
+// execConfig reads a file of the game's cfg directory. Of its commands only echo,
+// exec, hostname and passwords do something; the others are counted, never shown,
+// since some of them are secrets. depth is how many files led here: one may run
+// itself.
+func (s *Server) execConfig(name string, depth int) {
 	if !strings.HasSuffix(name, ".cfg") {
 		name += ".cfg"
 	}
@@ -37,6 +38,10 @@ func (s *Server) execConfig(name string) {
 			continue
 		case "echo":
 			s.printf("%s", value)
+		case "exec":
+			if depth < 8 {
+				s.execConfig(value, depth+1)
+			}
 		case "hostname", "rcon_password", "sv_password":
 			s.game.set(command, value)
 		}

@@ -26,9 +26,13 @@ func play(t *testing.T, control string) (*game, netip.AddrPort) {
 	if err := os.MkdirAll(filepath.Join(dir, "left4dead2/cfg"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cfg := fmt.Sprintf("hostname \"Kim's\"\nrcon_password \"%s\"\n", password)
-	if err := os.WriteFile(filepath.Join(dir, "left4dead2/cfg/server.cfg"), []byte(cfg), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{
+		"server.cfg":  "hostname \"Kim's\"\nexec secrets\nexec server.cfg\n",
+		"secrets.cfg": fmt.Sprintf("rcon_password \"%s\"\n", password),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "left4dead2/cfg", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	g := start(t, dir, control, 0)
 	g.ready(t)

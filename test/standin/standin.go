@@ -126,7 +126,7 @@ func (s *Server) boot() {
 		s.printf("Unknown command %q", u)
 	}
 	for _, name := range append([]string{"server.cfg"}, o.Exec...) {
-		s.execConfig(name)
+		s.execConfig(name, 0)
 	}
 	for _, name := range []string{"banned_user.cfg", "banned_ip.cfg"} {
 		s.writeGameFile("cfg/"+name, "", os.O_TRUNC)
