@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/gamefiles": {"internal/server"},
 	"internal/steamcmd":  {"internal/server"},
 
-	"internal/probe": {},
+	"internal/probe": {"internal/server"},
 	"internal/srcds": {}, // reads what games send: nothing of the daemon's is near
 
 	"internal/orchestrator": {"internal/server", "internal/probe", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},

@@ -133,6 +133,7 @@ const (
 	FaultSilent    FaultCode = "silent"    // no answer in time
 	FaultRefused   FaultCode = "refused"   // nothing listens there
 	FaultStranger  FaultCode = "stranger"  // what listens or answers is not of the Target's control group
+	FaultKernel    FaultCode = "kernel"    // the kernel does not tell whose a socket is, so nothing is sent
 	FaultMalformed FaultCode = "malformed" // what it answers is not the protocol
 	FaultPassword  FaultCode = "password"  // the game refused the RCON password
 	FaultBanned    FaultCode = "banned"    // the game closed the connection before it answered, as it does to who is banned
