@@ -38,8 +38,9 @@ var allowed = map[string][]string{
 	"internal/gamefiles": {"internal/server"},
 	"internal/steamcmd":  {"internal/server"},
 
-	"internal/probe": {"internal/server"},
-	"internal/srcds": {}, // reads what games send: nothing of the daemon's is near
+	"internal/probe":    {"internal/server"},
+	"internal/sockdiag": {},
+	"internal/srcds":    {}, // reads what games send: nothing of the daemon's is near
 
 	"internal/orchestrator": {"internal/server", "internal/probe", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
