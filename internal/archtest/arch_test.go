@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 
 	"internal/probe":    {"internal/server"},
 	"internal/sockdiag": {},
+	"internal/hand":     {"internal/probe", "internal/sockdiag", "internal/srcds"},
 	"internal/srcds":    {}, // reads what games send: nothing of the daemon's is near
 
 	"internal/orchestrator": {"internal/server", "internal/probe", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
@@ -52,6 +53,7 @@ var allowed = map[string][]string{
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
 		"internal/orchestrator", "internal/server", "internal/store", "internal/unitctl",
 	},
+	"cmd/left4med-probe":  {"internal/hand", "internal/srcds"},
 	"cmd/l4d2ctl":         {"client"},
 	"cmd/left4me-upper":   {"internal/upper"},
 	"cmd/left4me-adopt":   {"internal/adopt"},
@@ -62,7 +64,7 @@ var allowed = map[string][]string{
 // door.
 var parts = map[string][]string{
 	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/busapi", "internal/dbussock", "internal/unitctl"},
-	"github.com/coreos/go-systemd/v22":         {"cmd/left4med"},
+	"github.com/coreos/go-systemd/v22":         {"cmd/left4med", "cmd/left4med-probe"},
 	"github.com/mattn/go-sqlite3":              {"internal/store"},
 	"github.com/danielgtaylor/huma/v2":         {"internal/api"},
 	"github.com/spf13/cobra":                   {"cmd/l4d2ctl"},
@@ -166,7 +168,7 @@ func partOf(path string) (part string, rooms []string) {
 }
 
 // speakers are the rooms that reach an IP network, all of them left4med-probe's.
-var speakers = map[string]bool{"internal/srcds": true}
+var speakers = map[string]bool{"internal/srcds": true, "internal/hand": true}
 
 // networks are the calls that reach, or could reach, an IP network. The daemon
 // and its tools speak over unix sockets alone: what speaks to the network is a
