@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,10 @@ import (
 
 // webhook posts to addresses that root's settings name. The address is a secret,
 // and net/http's errors have it in them: no error of a library goes any further.
-type webhook struct{ agent string }
+type webhook struct {
+	agent string
+	roots *x509.CertPool // who may sign a certificate; nil are those that the host knows
+}
 
 // Bounds of what a webhook answers, in bytes. Only its status and Retry-After are
 // looked at; of the body so much is read that a server which writes one is not cut
@@ -114,7 +118,7 @@ func (w webhook) transport(d probe.Delivery) *http.Transport {
 	}
 	return &http.Transport{
 		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: w.roots},
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHookHeader,
