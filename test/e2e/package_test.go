@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/left4med/left4med/client"
+	"github.com/left4med/left4med/internal/probe"
 	"github.com/left4med/left4med/test/host"
 	"github.com/left4med/left4med/test/machine"
 )
@@ -21,6 +22,7 @@ func TestPackageInstalls(t *testing.T) {
 		h.install(t, h.deb)
 		type facts struct {
 			Daemon, Socket map[string]string
+			Probe, ProbeOf map[string]string
 			Failed         string
 			SocketMode     string
 			Database       string
@@ -29,15 +31,19 @@ func TestPackageInstalls(t *testing.T) {
 		got := facts{
 			Daemon:     h.show(t, "left4med.service", "ActiveState", "UnitFileState", "NRestarts"),
 			Socket:     h.show(t, "left4med.socket", "ActiveState", "UnitFileState"),
+			Probe:      h.show(t, "left4med-probe.socket", "ActiveState", "UnitFileState"),
+			ProbeOf:    h.show(t, "left4med-probe.service", "LoadState", "Result"),
 			Failed:     h.MustRun(t, "systemctl", "list-units", "--failed", "--no-legend"),
-			SocketMode: h.MustRun(t, "stat", "--format=%A %U", client.DefaultSocket),
+			SocketMode: h.MustRun(t, "stat", "--format=%A %U", client.DefaultSocket, probe.Socket),
 			Database:   h.MustRun(t, "stat", "--format=%A %U", "/var/lib/left4med"),
 			Users:      h.MustRun(t, "sh", "-c", "getent passwd left4me | cut -d: -f1,6; getent group left4med-operators | cut -d: -f1"),
 		}
 		want := facts{
 			Daemon:     map[string]string{"ActiveState": "active", "UnitFileState": "enabled", "NRestarts": "0"},
 			Socket:     map[string]string{"ActiveState": "active", "UnitFileState": "enabled"},
-			SocketMode: "srw-rw-rw- root\n",
+			SocketMode: "srw-rw-rw- root\nsrw------- root\n",
+			Probe:      map[string]string{"ActiveState": "active", "UnitFileState": "enabled"},
+			ProbeOf:    map[string]string{"LoadState": "loaded", "Result": "success"},
 			Database:   "drwx------ root\n",
 			Users:      "left4me:/var/lib/left4me\nleft4med-operators\n",
 		}
@@ -46,11 +52,12 @@ func TestPackageInstalls(t *testing.T) {
 		}
 		version := strings.TrimSpace(h.MustRun(t, "dpkg-query", "--show", "--showformat=${Version}", "left4med"))
 		h.told(t, h.MustRun(t, "left4med", "-version"), version)
+		h.told(t, h.MustRun(t, "/usr/libexec/left4me/left4med-probe", "-version"), version)
 		h.told(t, h.MustCtl(t, "version"), "l4d2ctl "+version, "left4med "+version)
 
 		t.Run("sandbox", func(t *testing.T) { exposure(t, h) })
 		t.Run("units", func(t *testing.T) {
-			out := h.sh(t, "systemd-analyze verify --man=yes $(dpkg -L left4med | grep -E '/systemd/system/(left4med[.]|.*[.]slice)')")
+			out := h.sh(t, "systemd-analyze verify --man=yes $(dpkg -L left4med | grep -E '/systemd/system/(left4med[.-]|.*[.]slice)')")
 			if out != "" {
 				t.Errorf("systemd-analyze verify:\n%s", out)
 			}
@@ -85,6 +92,7 @@ func exposure(t *testing.T, h *packaged) {
 		ceiling float64
 	}{
 		{"left4med.service", 1.5},
+		{"left4med-probe.service", 1.2},
 		{"left4me-server@a.service", 1.5},
 		{"left4me-upper@a.service", 3.0},
 		{"left4me-clear@a.service", 0.9},
@@ -150,6 +158,8 @@ func TestPackageUpgrades(t *testing.T) {
 		h.sh(t, "echo '# mine' >>/etc/left4me/left4med.toml")
 		game, daemon := h.game(t, "a"), h.show(t, "left4med.service", "MainPID")
 		socket := h.show(t, "left4med.socket", "InvocationID", "ActiveState")
+		h.MustRun(t, "systemctl", "start", "left4med-probe.service")
+		hand := h.show(t, "left4med-probe.service", "MainPID")
 
 		h.install(t, h.deb)
 		h.untouched(t, "a", game)
@@ -158,6 +168,9 @@ func TestPackageUpgrades(t *testing.T) {
 		}
 		if cmp.Equal(daemon, h.show(t, "left4med.service", "MainPID")) {
 			t.Error("the upgrade left the old daemon running")
+		}
+		if now := h.show(t, "left4med-probe.service", "MainPID"); cmp.Equal(hand, now) || now["MainPID"] == "0" {
+			t.Errorf("the probe over an upgrade: %v, and then %v", hand, now)
 		}
 		s := h.MustAwait(t, t.Context(), "a", host.InState(client.StateRunning))
 		if s.Config.Hostname != "kept over the upgrade" || s.Drift != client.DriftNone {
@@ -195,7 +208,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 			h.told(t, out, "these games run on, with nobody to start them again should they crash: a\n",
 				"without this package none starts at the next boot: a b\n", "systemctl disable --now left4me-server@NAME")
 			h.untouched(t, "a", game)
-			h.present(t, map[string]bool{h.enablement("a"): true, h.enablement("b"): true, h.enablement("c"): false, client.DefaultSocket: false, "/var/lib/left4med/state.db": true})
+			h.present(t, map[string]bool{h.enablement("a"): true, h.enablement("b"): true, h.enablement("c"): false, client.DefaultSocket: false, probe.Socket: false, "/var/lib/left4med/state.db": true})
 		})
 		t.Run("reinstall", func(t *testing.T) {
 			h.install(t, h.deb)
@@ -214,6 +227,7 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 				h.enablement("a"): false, h.enablement("b"): false, "/var/lib/left4med": false, "/etc/left4me": false, "/run/left4med": false, "/run/left4me/root/usr": true,
 				"/etc/systemd/system/multi-user.target.wants/left4med.service":          false,
 				"/etc/systemd/system/sockets.target.wants/left4med.socket":              false,
+				"/etc/systemd/system/sockets.target.wants/left4med-probe.socket":        false,
 				"/var/lib/left4me/instances/a":                                          true,
 				"/var/lib/left4me/installation/srcds_run":                               true,
 				"/var/lib/systemd/deb-systemd-helper-enabled/left4med.service.dsh-also": false,
@@ -256,7 +270,7 @@ func TestPackageWithoutSystemd(t *testing.T) {
 			t.Errorf("complaints:\n%s", out)
 		}
 		h.sh(t, `cd /mnt; test -L etc/systemd/system/multi-user.target.wants/left4med.service
-			test -L etc/systemd/system/sockets.target.wants/left4med.socket
+			test -L etc/systemd/system/sockets.target.wants/left4med.socket; test -L etc/systemd/system/sockets.target.wants/left4med-probe.socket
 			grep -q ^left4me: etc/passwd; grep -q ^left4med-operators: etc/group; test -d var/lib/left4me/instances`)
 		h.sh(t, "chroot /mnt dpkg --purge left4med")
 		h.sh(t, `cd /mnt; ! test -L etc/systemd/system/multi-user.target.wants/left4med.service; ! test -e var/lib/left4med; test -d var/lib/left4me`)
