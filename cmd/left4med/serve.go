@@ -20,6 +20,7 @@ import (
 	"github.com/left4med/left4med/internal/instance"
 	"github.com/left4med/left4med/internal/journal"
 	"github.com/left4med/left4med/internal/orchestrator"
+	"github.com/left4med/left4med/internal/probe"
 	"github.com/left4med/left4med/internal/server"
 	"github.com/left4med/left4med/internal/store"
 	"github.com/left4med/left4med/internal/unitctl"
@@ -108,6 +109,7 @@ func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, 
 		Store:    db,
 		Files:    instance.New(p.data),
 		Logs:     logs,
+		Probe:    probe.New(probe.Socket),
 		Log:      log,
 		Version:  version,
 		Host:     host,

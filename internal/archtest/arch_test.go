@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 
 	"cmd/left4med": {
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
-		"internal/orchestrator", "internal/server", "internal/store", "internal/unitctl",
+		"internal/orchestrator", "internal/probe", "internal/server", "internal/store", "internal/unitctl",
 	},
 	"cmd/left4med-probe":  {"internal/hand", "internal/srcds"},
 	"cmd/l4d2ctl":         {"client"},
