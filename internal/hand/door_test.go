@@ -160,7 +160,7 @@ func TestEndsWhenIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const idle = 100 * time.Millisecond
+	const idle = 2 * time.Second
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestEndsWhenIdle(t *testing.T) {
 	select {
 	case err := <-ended:
 		t.Fatal("it ended while somebody was connected: ", err)
-	case <-time.After(5 * idle):
+	case <-time.After(idle + idle/4):
 	}
 	_ = conn.Close()
 	if err := <-ended; err != nil {

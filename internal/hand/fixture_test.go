@@ -188,7 +188,7 @@ func (g *game) heard() []string {
 }
 
 // brief is a timeout in milliseconds for what does not answer.
-const brief = 150
+const brief = 600
 
 // soon is one for what does, on a machine that is busy.
 const soon = 5 * time.Second

@@ -43,32 +43,42 @@ func (h *Hand) query(ctx context.Context, q probe.Query) (*probe.Answer, *probe.
 	return answer, nil
 }
 
-// rcon has a game run a command. The password is sent once the kernel has said that
-// the very socket at the other end of the connection is the game's.
+// rcon has a game run a command.
 func (h *Hand) rcon(ctx context.Context, c probe.Command) (*probe.Output, *probe.Fault) {
 	if fault := check(c.Target, c.TimeoutMS, 30000); fault != nil {
 		return nil, fault
 	}
+	output, truncated, fault := console(ctx, c.Target, c.Password, c.Command)
+	if fault != nil {
+		return nil, fault
+	}
+	text, cutOff := probe.Lines(output)
+	return &probe.Output{Output: text, Truncated: truncated || cutOff}, nil
+}
+
+// console has a game run a command and returns what it printed, as it came. The
+// password is sent once the kernel has said that the very socket at the other end of
+// the connection is the game's.
+func console(ctx context.Context, game probe.Target, password, command string) (output string, truncated bool, fault *probe.Fault) {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp4", address(c.Target).String())
+	conn, err := dialer.DialContext(ctx, "tcp4", address(game).String())
 	if err != nil {
-		return nil, gameFault(ctx, err)
+		return "", false, gameFault(ctx, err)
 	}
 	defer func() { _ = conn.Close() }()
 	ours, theirs := conn.LocalAddr().(*net.TCPAddr).AddrPort(), conn.RemoteAddr().(*net.TCPAddr).AddrPort()
 	owner, err := sockdiag.Peer(ctx, ours, theirs)
 	switch {
 	case err != nil:
-		return nil, ownerFault(ctx, err)
-	case owner != c.Cgroup:
-		return nil, stranger(c.Target, "TCP")
+		return "", false, ownerFault(ctx, err)
+	case owner != game.Cgroup:
+		return "", false, stranger(game, "TCP")
 	}
-	output, truncated, err := srcds.RCON(ctx, conn, c.Password, c.Command, probe.MaxOutput)
+	output, truncated, err = srcds.RCON(ctx, conn, password, command, probe.MaxOutput)
 	if err != nil && output == "" { // else an answer that did not end, which is one
-		return nil, gameFault(ctx, err)
+		return "", false, gameFault(ctx, err)
 	}
-	text, cutOff := probe.Lines(output)
-	return &probe.Output{Output: text, Truncated: truncated || cutOff}, nil
+	return output, truncated, nil
 }
 
 // check refuses a target that cannot be, and a timeout out of range.
