@@ -210,7 +210,8 @@ func (p *prober) ends(t *testing.T) {
 	}
 	p.shell(t, "kill -9 "+p.pid(t))
 	answers("after a kill")
-	p.shell(t, "kill -STOP "+p.pid(t))
+	// One thread takes the signal and then tells the others, which may answer until then.
+	p.shell(t, "pid="+p.pid(t)+"; kill -STOP $pid; while grep -L '^State:.T' /proc/$pid/task/*/status | grep -q .; do sleep 0.01; done")
 	_, err := p.Query(t.Context(), probe.Query{Target: p.target(), TimeoutMS: 1})
 	fails(t, "asking one that hangs", err, probe.FaultGone)
 	p.shell(t, "kill -9 "+p.pid(t))
