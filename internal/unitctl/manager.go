@@ -47,6 +47,7 @@ type Manager struct {
 	socket   string
 	unitPath string
 	runPath  string   // where runtime masks live
+	cgroups  string   // the top of cgroup2's file system
 	search   []string // systemd's search path for units, highest priority first
 	log      zerolog.Logger
 	dial     func(context.Context) (net.Conn, error)
@@ -74,6 +75,7 @@ func New(o Options) *Manager {
 		socket:   o.Socket,
 		unitPath: o.UnitPath,
 		runPath:  filepath.Join(o.Root, "run/systemd/system"),
+		cgroups:  filepath.Join(o.Root, "sys/fs/cgroup"),
 		log:      o.Log,
 		queue:    newQueue(o.Log),
 	}
