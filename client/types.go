@@ -28,6 +28,8 @@ type (
 	Via         = server.Via
 	Code        = server.Code
 
+	Game = server.Game
+
 	Orphan  = server.Orphan
 	Overlay = server.Overlay
 
@@ -45,6 +47,7 @@ type (
 	ResyncHealth  = server.ResyncHealth
 	JobsHealth    = server.JobsHealth
 	DBHealth      = server.DBHealth
+	ProbeHealth   = server.ProbeHealth
 	Check         = server.Check
 )
 

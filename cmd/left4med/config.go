@@ -31,6 +31,10 @@ type config struct {
 	Resources struct {
 		Interval duration `toml:"interval"`
 	} `toml:"resources"`
+	Query struct {
+		Enabled  bool     `toml:"enabled"`
+		Interval duration `toml:"interval"`
+	} `toml:"query"`
 	Flapping struct {
 		Restarts int      `toml:"restarts"`
 		Window   duration `toml:"window"`
@@ -79,6 +83,7 @@ func defaultConfig() config {
 	c.Jobs.Enabled = s.JobsEnabled
 	c.Start.Settle.Duration = s.Settle
 	c.Resources.Interval.Duration = s.ResourcesEvery
+	c.Query.Enabled, c.Query.Interval.Duration = s.QueryEnabled, s.QueryInterval
 	c.Flapping.Restarts, c.Flapping.Window.Duration = s.FlapRestarts, s.FlapWindow
 	c.Heal.First.Duration, c.Heal.Max.Duration = s.Heal.First, s.Heal.Max
 	c.Heal.Limit, c.Heal.Window.Duration = s.Heal.Limit, s.Heal.Window
@@ -126,6 +131,8 @@ func (c config) check() error {
 		return fmt.Errorf("[start] settle is %s; it must lie between 0s and 10m", c.Start.Settle)
 	case c.Resources.Interval.Duration != 0 && (c.Resources.Interval.Duration < time.Second || c.Resources.Interval.Duration > time.Hour):
 		return fmt.Errorf("[resources] interval is %s; it must lie between 1s and 1h, or be 0s for never", c.Resources.Interval)
+	case c.Query.Interval.Duration < 5*time.Second || c.Query.Interval.Duration > 10*time.Minute:
+		return fmt.Errorf("[query] interval is %s; it must lie between 5s and 10m", c.Query.Interval)
 	case c.Flapping.Restarts < 1 || c.Flapping.Restarts > 1000:
 		return fmt.Errorf("[flapping] restarts is %d; it must lie between 1 and 1000", c.Flapping.Restarts)
 	case c.Flapping.Window.Duration < time.Second || c.Flapping.Window.Duration > 7*24*time.Hour:
@@ -170,7 +177,8 @@ func (c config) settings() orchestrator.Settings {
 		HistoryEntries: c.History.Entries, HistoryDays: c.History.Days,
 		Ports:          server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
 		ResourcesEvery: c.Resources.Interval.Duration,
-		UpdateCheck:    c.Install.Check.Duration, SteamCMD: c.Install.SteamCMD, InstallSpace: c.Install.SpaceGiB << 30,
+		QueryEnabled:   c.Query.Enabled, QueryInterval: c.Query.Interval.Duration,
+		UpdateCheck: c.Install.Check.Duration, SteamCMD: c.Install.SteamCMD, InstallSpace: c.Install.SpaceGiB << 30,
 		KeepBackups: c.Backups.Keep, FrozenAtMost: c.Backups.Frozen.Duration,
 	}
 }

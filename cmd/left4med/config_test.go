@@ -53,6 +53,9 @@ enabled = false
 settle = "0s"
 [resources]
 interval = "0s"
+[query]
+enabled = false
+interval = "1m"
 [flapping]
 restarts = 2
 window = "1h"
@@ -85,7 +88,8 @@ level = "debug"
 		FlapRestarts:   2, FlapWindow: time.Hour,
 		Heal:           server.HealPolicy{First: 5 * time.Second, Max: time.Minute, Limit: 3, Window: 2 * time.Hour},
 		HistoryEntries: 2000, HistoryDays: 7,
-		Ports: server.PortRange{Low: 28000, High: 28010}, KeepBackups: 3, FrozenAtMost: 5 * time.Second,
+		QueryInterval: time.Minute,
+		Ports:         server.PortRange{Low: 28000, High: 28010}, KeepBackups: 3, FrozenAtMost: 5 * time.Second,
 		SteamCMD: "/opt/steam/steamcmd.sh", InstallSpace: 1 << 30,
 	}
 	if diff := cmp.Diff(want, c.settings(), cmpopts.EquateEmpty()); diff != "" {
@@ -103,6 +107,8 @@ func TestConfigRefuses(t *testing.T) {
 		"[resync]\ninterval = \"10ms\"":                 "between 1s and 24h",
 		"[resync]\ninterval = 30":                       "interval",
 		"[start]\nsettle = \"-1s\"":                     "settle",
+		"[query]\ninterval = \"4s\"":                    "between 5s and 10m",
+		"[query]\ninterval = \"1h\"":                    "between 5s and 10m",
 		"[flapping]\nrestarts = 0":                      "restarts",
 		"[flapping]\nwindow = \"200h\"":                 "window",
 		"[heal]\nfirst = \"0s\"":                        "first",

@@ -24,5 +24,6 @@ type (
 	ResyncHealth  = server.ResyncHealth
 	JobsHealth    = server.JobsHealth
 	DBHealth      = server.DBHealth
+	ProbeHealth   = server.ProbeHealth
 	Check         = server.Check
 )

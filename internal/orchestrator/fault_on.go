@@ -28,6 +28,8 @@ import (
 //	             fault.held and waits there until that is removed. Others pass.
 //	fault.deaf   while it is there, what systemd and inotify tell of units, links
 //	             and reloads is dropped; the ends of systemd's jobs are not.
+//	fault.query  a duration: games are asked as often, and have a fifth of it, but
+//	             a millisecond at least, for their answer.
 type faults struct {
 	mu     sync.Mutex
 	armed  string
@@ -44,6 +46,18 @@ func (*faults) hears(kind unitctl.EventKind) bool {
 	}
 	_, err := os.Lstat(faultFile("fault.deaf"))
 	return err != nil
+}
+
+// pace is how often a game is asked, and how long it has for its answer.
+func (*faults) pace(interval, patience time.Duration) (time.Duration, time.Duration) {
+	text, err := os.ReadFile(faultFile("fault.query"))
+	if err != nil {
+		return interval, patience
+	}
+	if interval, err = time.ParseDuration(strings.TrimSpace(string(text))); err != nil {
+		panic(err)
+	}
+	return interval, max(interval/5, time.Millisecond)
 }
 
 func (f *faults) pass(point string) {

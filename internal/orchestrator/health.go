@@ -31,6 +31,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 		Version: o.Version, Host: o.Host, StartedAt: o.started.UTC(),
 		Resync:   o.resync.health(),
 		Database: o.databaseHealth(ctx),
+		Probe:    o.queries.probeHealth(),
 	}
 	o.mu.RLock()
 	host, link := o.host, o.link
@@ -58,7 +59,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 	// What follows concerns the servers, not the daemon.
 	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot),
 		checkDrift(servers, host), checkStale(servers), checkHealing(servers), checkRules(servers, "/proc", checkShadows(host)),
-		checkOrphans(orphans, o.canAdopt), checkSudoers("/etc/sudoers", "/etc/sudoers.d"))
+		checkOrphans(orphans, o.canAdopt), checkProbe(h.Probe), checkSudoers("/etc/sudoers", "/etc/sudoers.d"))
 	for _, check := range o.Checks {
 		h.Checks = append(h.Checks, check(ctx))
 	}

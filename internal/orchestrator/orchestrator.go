@@ -32,6 +32,8 @@ type Settings struct {
 	HistoryDays    int // and none older than so many days, default 90
 	Ports          server.PortRange
 	ResourcesEvery time.Duration // how often the servers' use of the host is sampled, default 10 s; 0: never
+	QueryEnabled   bool          // ask running games for map and players, default true
+	QueryInterval  time.Duration // between two queries of a server, default and least 5 s
 	UpdateCheck    time.Duration // between looks for a newer build, default 24 h; 0: none
 	SteamCMD       string        // its path; empty: where it is usually found
 	InstallSpace   int64         // bytes that a first install must find free, default 10 GiB
@@ -47,7 +49,8 @@ func DefaultSettings() Settings {
 		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy,
 		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
 		ResourcesEvery: 10 * time.Second,
-		UpdateCheck:    24 * time.Hour, InstallSpace: 10 << 30,
+		QueryEnabled:   true, QueryInterval: queryLeast,
+		UpdateCheck: 24 * time.Hour, InstallSpace: 10 << 30,
 		KeepBackups: 10, FrozenAtMost: 20 * time.Second,
 	}
 }
@@ -94,6 +97,7 @@ type Orchestrator struct {
 
 	refusals  *refusals
 	chronicle *chronicle
+	queries   *queries
 
 	mu      sync.RWMutex
 	records map[server.Name]*record
@@ -164,6 +168,7 @@ func New(opts Options) *Orchestrator {
 	o.resync = newResyncer(o)
 	o.refusals = newRefusals(o)
 	o.chronicle = newChronicle(o)
+	o.queries = newQueries(o)
 	if opts.Files != nil {
 		o.lists = gamefiles.New(opts.Files.Root())
 	}
@@ -242,6 +247,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	})
 	g.Go(func() error {
 		o.sampling(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.queries.loop(ctx)
 		return nil
 	})
 	g.Go(func() error {

@@ -31,6 +31,8 @@ type record struct {
 
 	usage usage // of the host, as last sampled
 
+	heard heard // of the game, over the network
+
 	orphan bool // of no server: nothing of it is published
 	held   bool // stopped for an install, which brings it back
 
@@ -121,7 +123,12 @@ func (o *Orchestrator) publish(r *record, by server.Observer) {
 	o.judge(r, time.Now())
 	o.considerHealing(r, time.Now())
 	o.chronicleOf(r, by)
-	e := &Entry{Server: r.view(o.Settings.Heal)}
+	o.show(r, &Entry{Server: r.view(o.Settings.Heal)})
+}
+
+// show puts e in the place of what readers see of r: an event, if it differs in
+// what is worth one. The caller holds o.mu.
+func (o *Orchestrator) show(r *record, e *Entry) {
 	if r.entry != nil && same(&r.entry.Server, &e.Server) {
 		r.entry = e
 		return
@@ -151,6 +158,7 @@ func (r *record) view(heal server.HealPolicy) server.Server {
 			s.StartedAt = s.StateSince // a unit of this type changes its state once more when it ends
 		}
 		r.usage.show(&s)
+		r.heard.show(&s)
 	}
 	if r.run != nil {
 		s.Job = r.run.job
@@ -165,7 +173,7 @@ func (r *record) restartDue() bool {
 }
 
 // same compares all that is worth an event: not the times of observation, not
-// the counters of resources.
+// the counters of resources, not how fast a game answered.
 func same(a, b *server.Server) bool {
 	x, y := *a, *b
 	x.ObservedAt, x.ObservedBy = y.ObservedAt, y.ObservedBy
@@ -173,10 +181,10 @@ func same(a, b *server.Server) bool {
 	if !equal(x.Restarts, y.Restarts) || !equal(x.RestartDue, y.RestartDue) || !sameJob(x.Job, y.Job) {
 		return false
 	}
-	if !equal(x.Healing, y.Healing) {
+	if !equal(x.Healing, y.Healing) || !sameGame(x.Game, y.Game) {
 		return false
 	}
-	x.Restarts, x.RestartDue, x.Job, x.Healing = y.Restarts, y.RestartDue, y.Job, y.Healing
+	x.Restarts, x.RestartDue, x.Job, x.Healing, x.Game = y.Restarts, y.RestartDue, y.Job, y.Healing, y.Game
 	return x == y // settings and times are compared as pointers and values that only a change replaces
 }
 

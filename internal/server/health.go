@@ -13,6 +13,7 @@ type Health struct {
 	Resync    ResyncHealth  `json:"resync"`
 	Jobs      JobsHealth    `json:"jobs"`
 	Database  DBHealth      `json:"database"`
+	Probe     ProbeHealth   `json:"probe"`
 	Checks    []Check       `json:"checks" doc:"What was looked at on this host, what was found, and the cure."`
 }
 
@@ -46,6 +47,18 @@ type DBHealth struct {
 	Path   string `json:"path"`
 	Schema int    `json:"schema"`
 	Error  string `json:"error,omitempty"`
+}
+
+// ProbeHealth is how left4med-probe, which speaks to the games, answers.
+type ProbeHealth struct {
+	Querying bool      `json:"querying" doc:"Whether running games are asked for map and players."`
+	Interval float64   `json:"interval_seconds" doc:"Between two queries of a server."`
+	OK       bool      `json:"ok" doc:"False when left4med-probe did not do what it was last asked."`
+	Since    time.Time `json:"since,omitzero" doc:"Since when it is so; left out until it was asked for anything."`
+	LastAt   time.Time `json:"last_at,omitzero" doc:"When it was last asked."`
+	Error    string    `json:"error,omitempty"`
+	Queries  uint64    `json:"queries" doc:"Queries of games since left4med was started."`
+	Failed   uint64    `json:"failed" doc:"Those of them that no game answered."`
 }
 
 // Check is one thing that was looked at on this host.
