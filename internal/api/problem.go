@@ -90,6 +90,16 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusConflict, "The job has ended"}
 	case server.CodeOvertaken:
 		return kind{http.StatusConflict, "Another hand was faster"}
+	case server.CodeNotRunning:
+		return kind{http.StatusConflict, "The server does not run"}
+	case server.CodeGameUnreachable:
+		return kind{http.StatusBadGateway, "The game does not answer"}
+	case server.CodeGameStranger:
+		return kind{http.StatusBadGateway, "Another program has the game's port"}
+	case server.CodeRCONRefused:
+		return kind{http.StatusBadGateway, "The game refused the RCON password"}
+	case server.CodeProbeUnavailable:
+		return kind{http.StatusServiceUnavailable, "left4med-probe does not answer"}
 	case server.CodeBackupDamaged:
 		return kind{http.StatusConflict, "The backup is damaged"}
 	case server.CodeNoSpace:

@@ -98,6 +98,7 @@ type Orchestrator struct {
 	refusals  *refusals
 	chronicle *chronicle
 	queries   *queries
+	console   *console
 
 	mu      sync.RWMutex
 	records map[server.Name]*record
@@ -169,6 +170,7 @@ func New(opts Options) *Orchestrator {
 	o.refusals = newRefusals(o)
 	o.chronicle = newChronicle(o)
 	o.queries = newQueries(o)
+	o.console = newConsole(o)
 	if opts.Files != nil {
 		o.lists = gamefiles.New(opts.Files.Root())
 	}

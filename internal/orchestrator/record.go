@@ -31,7 +31,8 @@ type record struct {
 
 	usage usage // of the host, as last sampled
 
-	heard heard // of the game, over the network
+	heard  heard  // of the game, over the network
+	census census // who plays; guarded by spoken alone
 
 	orphan bool // of no server: nothing of it is published
 	held   bool // stopped for an install, which brings it back
@@ -45,6 +46,7 @@ type record struct {
 	entry   *Entry
 	changed chan struct{} // closed at the next publication
 	claimed chan struct{} // holds a value while a request is being judged; not guarded
+	spoken  chan struct{} // holds a value while something is asked on its console; not guarded
 }
 
 func newRecord(row store.ServerRow) *record {
@@ -52,7 +54,7 @@ func newRecord(row store.ServerRow) *record {
 	r := &record{
 		row: row, config: &cfg, drift: server.DriftNone,
 		enabled: row.Desired == server.DesiredRunning, stale: true,
-		changed: make(chan struct{}), claimed: make(chan struct{}, 1),
+		changed: make(chan struct{}), claimed: make(chan struct{}, 1), spoken: make(chan struct{}, 1),
 	}
 	if row.Seen != nil {
 		r.drift, r.driftSince = row.Seen.Drift, row.Seen.DriftSince

@@ -32,6 +32,10 @@ type Target struct {
 type Query struct {
 	Target
 	Players bool `json:"players,omitempty"`
+	// Password, with Players, is the game's RCON password: it is asked for its
+	// `status` as well, which says who they are. Like a Command's it is sent only
+	// once the connection is known to be the Target's.
+	Password string `json:"password,omitempty"`
 	// TimeoutMS bounds the whole query, repetitions included, in milliseconds;
 	// from 1 to 5000, 0 is 1000.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
@@ -54,13 +58,26 @@ type Answer struct {
 	// answered (ListFault says why).
 	List      []Player `json:"list,omitempty"`
 	ListFault *Fault   `json:"list_fault,omitempty"`
+	// Humans is how many of them are people, as `status` counts them; nil when it
+	// was not asked for, or not answered (StatusFault says why).
+	Humans      *int   `json:"humans,omitempty"`
+	StatusFault *Fault `json:"status_fault,omitempty"`
 }
 
-// Player is one of A2S_PLAYER.
+// Player is one of A2S_PLAYER, and what `status` says of the same; who is in
+// `status` alone, as one who is still connecting, stands after the others.
 type Player struct {
 	Name    string  `json:"name"` // empty while connecting
 	Score   int32   `json:"score"`
 	Seconds float64 `json:"seconds"` // since connecting
+
+	// Of `status`, absent when it does not say.
+	UserID  *int   `json:"userid,omitempty"`   // what `kickid` takes
+	SteamID string `json:"steam_id,omitempty"` // as it is written there: STEAM_1:0:1, [U:1:2]
+	Bot     bool   `json:"bot,omitempty"`
+	Ping    *int   `json:"ping,omitempty"`  // ms
+	Loss    *int   `json:"loss,omitempty"`  // percent
+	State   string `json:"state,omitempty"` // active, spawning, connecting
 }
 
 // Bounds of an answer.

@@ -15,3 +15,30 @@ type Game struct {
 	QueriedAt  time.Time `json:"queried_at" doc:"When the last query ended."`
 	Error      string    `json:"error,omitempty" doc:"Why there is no answer, for a person."`
 }
+
+// Players are who plays on a server.
+type Players struct {
+	Players   []Player  `json:"players" doc:"Bots included."`
+	QueriedAt time.Time `json:"queried_at"`
+	Detail    string    `json:"detail,omitempty" doc:"Why there is not more to tell of them, for a person."`
+}
+
+// Player is one of who plays on a server. What is not known is left out: without
+// an answer over RCON, all but name, seconds and score.
+type Player struct {
+	Name    string  `json:"name" doc:"As the player chose it, control and invisible characters escaped; empty while connecting."`
+	SteamID string  `json:"steam_id,omitempty" doc:"As STEAM_1:0:1 or [U:1:2]."`
+	UserID  *int    `json:"userid,omitempty" doc:"For the game's kickid."`
+	Bot     bool    `json:"bot,omitempty"`
+	Seconds float64 `json:"seconds" doc:"Since connecting."`
+	Ping    *int    `json:"ping,omitempty" doc:"In milliseconds."`
+	Loss    *int    `json:"loss,omitempty" doc:"Of packets, in percent."`
+	Score   int32   `json:"score"`
+	State   string  `json:"state,omitempty" doc:"The game's word: active, spawning, connecting."`
+}
+
+// Output is what a command of a game's console printed.
+type Output struct {
+	Output    string `json:"output" doc:"Control and invisible characters of its lines are escaped, and the server's secrets taken out."`
+	Truncated bool   `json:"truncated" doc:"Whether the rest was cut off."`
+}
