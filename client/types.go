@@ -28,7 +28,10 @@ type (
 	Via         = server.Via
 	Code        = server.Code
 
-	Game = server.Game
+	Game    = server.Game
+	Player  = server.Player
+	Players = server.Players
+	Output  = server.Output
 
 	Orphan  = server.Orphan
 	Overlay = server.Overlay
@@ -158,6 +161,11 @@ const (
 	CodeTooLarge           = server.CodeTooLarge
 	CodeTooMany            = server.CodeTooMany
 	CodeNotAuthorized      = server.CodeNotAuthorized
+	CodeNotRunning         = server.CodeNotRunning
+	CodeGameUnreachable    = server.CodeGameUnreachable
+	CodeGameStranger       = server.CodeGameStranger
+	CodeRCONRefused        = server.CodeRCONRefused
+	CodeProbeUnavailable   = server.CodeProbeUnavailable
 	CodeSystemdUnavailable = server.CodeSystemdUnavailable
 	CodeTemplateMissing    = server.CodeTemplateMissing
 	CodeMasked             = server.CodeMasked

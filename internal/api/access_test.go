@@ -57,6 +57,8 @@ var probes = map[string]probe{
 	"POST /v1/install":                             {path: "/v1/install", body: `{"check":true}`, status: 202},
 	"GET /v1/updates":                              {path: "/v1/updates", status: 200, open: true},
 	"GET /v1/overlays":                             {path: "/v1/overlays", status: 200},
+	"GET /v1/servers/{name}/players":               {path: "/v1/servers/alpha/players", status: 200},
+	"POST /v1/servers/{name}/rcon":                 {path: "/v1/servers/alpha/rcon", body: `{"command":"status"}`, status: 200},
 	"DELETE /v1/overlays/{overlay}":                {path: "/v1/overlays/maps", status: 204},
 }
 

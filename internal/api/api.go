@@ -59,6 +59,9 @@ type Backend interface {
 	Install(ctx context.Context, opts server.InstallOptions, who server.Requester) (*server.Job, error)
 	CheckUpdates(ctx context.Context, who server.Requester) (*server.Job, error)
 	Updates() server.Updates
+	Players(ctx context.Context, name server.Name) (*server.Players, error)
+	// RCON runs a command on a game's console.
+	RCON(ctx context.Context, name server.Name, command string, who server.Requester) (*server.Output, error)
 	// Watch reads the events after an id, or from now on when resume is false.
 	Watch(after uint64, resume bool) *orchestrator.Watcher
 	Resync(ctx context.Context) error

@@ -44,20 +44,21 @@ var past = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 type fakeBackend struct {
 	feed *orchestrator.TestFeed
 
-	mu      sync.Mutex
-	servers map[server.Name]*orchestrator.Entry
-	jobs    []*server.Job
-	ended   map[int64]chan struct{}
-	filter  orchestrator.JobFilter // the last one asked for
-	patch   server.ConfigPatch     // the last one given
-	history []server.HistoryEntry
-	asked   server.HistoryFilter // the last one asked for
-	secrets map[server.SecretName]server.Secret
-	waiting chan struct{} // receives when a wait begins
-	left    chan struct{} // receives when a wait ended with its context
-	fail    error         // what Change, Resync and Jobs answer
-	refuse  map[server.Name]*server.Error
-	hasty   bool // no wait lasts
+	mu       sync.Mutex
+	servers  map[server.Name]*orchestrator.Entry
+	jobs     []*server.Job
+	ended    map[int64]chan struct{}
+	filter   orchestrator.JobFilter // the last one asked for
+	patch    server.ConfigPatch     // the last one given
+	history  []server.HistoryEntry
+	asked    server.HistoryFilter // the last one asked for
+	secrets  map[server.SecretName]server.Secret
+	commands []string      // of RCON
+	waiting  chan struct{} // receives when a wait begins
+	left     chan struct{} // receives when a wait ended with its context
+	fail     error         // what Change, Resync and Jobs answer
+	refuse   map[server.Name]*server.Error
+	hasty    bool // no wait lasts
 }
 
 var _ api.Backend = (*fakeBackend)(nil)
@@ -171,6 +172,33 @@ func (b *fakeBackend) SetSecret(_ context.Context, name server.Name, which serve
 	}
 	b.secrets[which] = value
 	return nil
+}
+
+func (b *fakeBackend) Players(_ context.Context, name server.Name) (*server.Players, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.fail != nil:
+		return nil, b.fail
+	case b.servers[name] == nil:
+		return nil, notFound(name)
+	}
+	return &server.Players{Players: []server.Player{{Name: "Nick", Seconds: 1.5}}, QueriedAt: past}, nil
+}
+
+func (b *fakeBackend) RCON(_ context.Context, name server.Name, command string, _ server.Requester) (*server.Output, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch err := server.CheckCommand(command); {
+	case b.fail != nil:
+		return nil, b.fail
+	case b.servers[name] == nil:
+		return nil, notFound(name)
+	case err != nil:
+		return nil, err
+	}
+	b.commands = append(b.commands, command)
+	return &server.Output{Output: "done\n"}, nil
 }
 
 func (b *fakeBackend) Request(_ context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error) {

@@ -36,6 +36,7 @@ func inspectOrOwn() asks         { return asks{action: authz.Inspect, verb: "job
 func control(verb string) asks   { return asks{action: authz.Control, verb: verb} }
 func controlEach() asks          { return asks{action: authz.Control, each: true} }
 func configure(verb string) asks { return asks{action: authz.Configure, verb: verb} }
+func rcon(verb string) asks      { return asks{action: authz.RCON, verb: verb} }
 func install(verb string) asks   { return asks{action: authz.Install, verb: verb} }
 func (rt route) pattern() string { return rt.method + " " + rt.path }
 
@@ -70,6 +71,8 @@ func (h *handler) routes() []route {
 		{post, one + "/backups/{id}/restore", configure("restore"), "restore-backup", "Stop and disable, and give back what a backup holds; what is there now is backed up before", typed(h.restoreBackup, docJob)},
 		{del, one + "/backups/{id}", configure("delete-backup"), "delete-backup", "Delete a backup", typed(h.deleteBackup)},
 		{get, one + "/logs", inspect("logs"), "read-logs", "A server's log", raw(h.logs, docLogs)},
+		{get, one + "/players", inspect("players"), "list-players", "Who plays on a server that runs", typed(h.players)},
+		{post, one + "/rcon", rcon("rcon"), "rcon", "Run a command on the console of a game that runs", typed(h.rcon)},
 		{post, "/v1/actions", controlEach(), "act", "Start, stop or restart many servers at once", typed(h.act, docAct)},
 		{post, "/v1/install", install("install"), "install", "Install or update the game, or look for a newer build", typed(h.install, docJob)},
 		{get, "/v1/updates", nothing(), "get-updates", "Which build of the game is installed, and which is the newest", typed(h.updates)},

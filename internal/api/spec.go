@@ -170,7 +170,7 @@ func finishSpec(o *huma.OpenAPI) {
 	schemas := o.Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own; see ownProblem
 	delete(schemas, "ErrorDetail")
-	given := []string{"CreateBody", "ChangeBody", "ActBody", "SecretBody", "InstallBody", "ConfigPatch"}
+	given := []string{"CreateBody", "ChangeBody", "ActBody", "SecretBody", "InstallBody", "RconBody", "ConfigPatch"}
 	for name, s := range schemas {
 		if s.Type == huma.TypeObject && !slices.Contains(given, name) {
 			s.AdditionalProperties = nil

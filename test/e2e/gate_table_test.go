@@ -98,6 +98,8 @@ func routes(since string) []door {
 		{"POST /v1/servers/{name}/backups", "configure", send("POST", "/v1/servers/absent/backups", ""), granted},
 		{"POST /v1/servers/{name}/backups/{id}/restore", "configure", send("POST", "/v1/servers/absent/backups/1/restore", ""), granted},
 		{"DELETE /v1/servers/{name}/backups/{id}", "configure", send("DELETE", "/v1/servers/absent/backups/1", ""), granted},
+		{"GET /v1/servers/{name}/players", "inspect", get("/v1/servers/absent/players"), granted},
+		{"POST /v1/servers/{name}/rcon", "rcon", send("POST", "/v1/servers/absent/rcon", `{"command":"status"}`), granted},
 		{"GET /v1/health", "", get("/v1/health"), anyone},
 		{"GET /openapi.json", "", get("/openapi.json"), anyone},
 	}
