@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -17,7 +18,7 @@ func newList(a *app) *cobra.Command {
 		Aliases: []string{"ls"},
 		GroupID: reading,
 		Short:   "list all servers",
-		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)". NOTE says since when there is a drift, when a stale server was last seen, and when left4med starts a server again by itself, or that it gave up. On a wide terminal MEM and CPU say what memory a server takes and what share of one processor, where the host accounts for it.
+		Long: `List shows what each server is doing (STATE), whether it should run (DESIRED), and where the two disagree (DRIFT); "l4d2ctl show NAME" explains a drift and says what cures it. A state that was not confirmed for a while is marked "(stale)". NOTE says since when there is a drift, when a stale server was last seen, and when left4med starts a server again by itself, or that it gave up. Of a server whose game answers, MAP is what is played now, and PLAYERS how many play and how many may; "no answer" is no fault by itself, since a game that loads a map does not answer. Of others, MAP is where the game begins. On a wide terminal MEM and CPU say what memory a server takes and what share of one processor, where the host accounts for it.
 
 With --overlays it lists the overlays instead: what "initialize --overlay" can put on top of the game for a server, with their sizes and the servers that use them. left4med looks at all of their files for that.
 
@@ -60,7 +61,13 @@ func (a *app) list(ctx context.Context, c *client.Client, _ []string) error {
 	for i := range snapshot.Servers {
 		rows[i] = a.listRow(&snapshot.Servers[i])
 	}
-	header := []string{"NAME", "STATE", "DESIRED", "DRIFT", "PORT", "MAP", "SINCE", "JOB", "NOTE"}
+	header := []string{"NAME", "STATE", "DESIRED", "DRIFT", "PORT", "MAP", "PLAYERS", "SINCE", "JOB", "NOTE"}
+	if at := slices.Index(header, "PLAYERS"); isTerminal(a.stdout) && !slices.ContainsFunc(snapshot.Servers, knowsGame) {
+		header = slices.Delete(header, at, at+1)
+		for i, row := range rows {
+			rows[i] = slices.Delete(row, at, at+1)
+		}
+	}
 	if isTerminal(a.stdout) && !slices.ContainsFunc(rows, func(row []cell) bool { return row[len(row)-1].text != "-" }) {
 		header = header[:len(header)-1]
 		for i, row := range rows {
@@ -116,11 +123,31 @@ func (a *app) listRow(s *client.Server) []cell {
 	if s.Config != nil {
 		port, first = strconv.Itoa(int(s.Config.Port)), s.Config.Map
 	}
+	if s.Game != nil && s.Game.Map != "" {
+		first = s.Game.Map
+	}
 	return []cell{
-		name, state, {text: string(s.Desired)}, drift, {text: port}, {text: first},
+		name, state, {text: string(s.Desired)}, drift, {text: port}, {text: first}, playersCell(s),
 		{text: stamp(s.StateSince), short: a.ago(s.StateSince)}, jobCell(s), a.noteCell(s),
 	}
 }
+
+func knowsGame(s client.Server) bool { return s.Game != nil }
+
+// playersCell says how many play, and how many may.
+func playersCell(s *client.Server) cell {
+	switch g := s.Game; {
+	case g == nil:
+		return cell{text: "-"}
+	case !g.Reachable || g.Players == nil || g.MaxPlayers == nil:
+		return cell{text: "no answer", style: yellow}
+	default:
+		return cell{text: playing(g)}
+	}
+}
+
+// playing is how many play on a server whose game answers: "3/8".
+func playing(g *client.Game) string { return fmt.Sprintf("%d/%d", *g.Players, *g.MaxPlayers) }
 
 func (a *app) noteCell(s *client.Server) cell {
 	c := cell{text: a.trouble(s, forPrograms()).String(), short: a.trouble(s, a.forPeople()).String(), style: yellow}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,26 +16,33 @@ import (
 )
 
 func newShow(a *app) *cobra.Command {
-	var backups bool
+	var backups, players bool
 	cmd := &cobra.Command{
 		Use:     "show NAME",
 		GroupID: reading,
 		Short:   "show everything about one server",
-		Long: `Show prints what is known of a server: its state and since when, where intent and truth disagree, the command that cures it and what left4med does about it by itself, what systemd says of its unit, its settings, and its last job.
+		Long: `Show prints what is known of a server: its state and since when, where intent and truth disagree, the command that cures it and what left4med does about it by itself, what systemd says of its unit, what its game tells of itself, its settings, and its last job.
 
-With --backups it lists the server's backups instead, the newest first: for "l4d2ctl initialize NAME --restore ID".`,
+With --players it lists who plays instead, bots included: their names, and, if the game answers over RCON, too, their Steam ids and how fast they are connected. With --backups it lists the server's backups instead, the newest first: for "l4d2ctl initialize NAME --restore ID".`,
 		Example: `  l4d2ctl show versus-1
+  l4d2ctl show versus-1 --players
   l4d2ctl show versus-1 --backups`,
 		ValidArgsFunction: a.completeNames(1),
 		Args:              oneName,
 		RunE: a.does(readLimit, func(ctx context.Context, c *client.Client, args []string) error {
-			if backups {
+			switch {
+			case backups && players:
+				return usage(errors.New("--backups and --players exclude each other"))
+			case backups:
 				return a.showBackups(ctx, c, args[0])
+			case players:
+				return a.showPlayers(ctx, c, args[0])
 			}
 			return a.show(ctx, c, args)
 		}),
 	}
 	cmd.Flags().BoolVar(&backups, "backups", false, "list the server's backups")
+	cmd.Flags().BoolVar(&players, "players", false, "list who plays")
 	return cmd
 }
 
@@ -58,6 +66,7 @@ func (a *app) show(ctx context.Context, c *client.Client, args []string) error {
 	v := &sheet{app: a, w: w, paint: a.paint(a.stdout)}
 	v.truth(s)
 	v.unit(s)
+	v.game(s.Game)
 	v.settings(s)
 	v.job(last)
 	return w.Flush()
@@ -170,6 +179,21 @@ func (v *sheet) resources(s *client.Server) {
 	}
 	if s.Tasks != nil {
 		v.line("tasks", plain, "%d", *s.Tasks)
+	}
+}
+
+// game is what the game tells of itself.
+func (v *sheet) game(g *client.Game) {
+	switch {
+	case g == nil:
+	case !g.Reachable || g.Players == nil || g.MaxPlayers == nil:
+		v.line("game", yellow, "no answer: %s (asked %s)", g.Error, v.app.ago(g.QueriedAt))
+	default:
+		ping := ""
+		if g.PingMS != nil {
+			ping = fmt.Sprintf(" in %.1f ms", *g.PingMS)
+		}
+		v.line("game", plain, "%s players on %s (answered %s%s)", playing(g), g.Map, v.app.ago(g.QueriedAt), ping)
 	}
 }
 

@@ -199,6 +199,9 @@ func (w *watcher) changes(before, now *client.Server) []string {
 	if h := now.Healing; h != nil && (before.Healing == nil || *before.Healing != *h) {
 		add(yellow, "%s", w.app.trouble(now, w.app.forPeople()).healing)
 	}
+	if game := gameChange(before.Game, now.Game); game != "" {
+		add(plain, "%s", game)
+	}
 	if before.Config != nil && now.Config != nil && !before.Config.Equal(*now.Config) {
 		add(plain, "settings changed")
 	}
@@ -206,6 +209,32 @@ func (w *watcher) changes(before, now *client.Server) []string {
 		add(plain, "%s", now.Phase)
 	}
 	return changes
+}
+
+// gameChange says what a game tells anew, in words. That a game which was just
+// started has its map and nobody on it is none.
+func gameChange(before, now *client.Game) string {
+	switch {
+	case now == nil:
+		return ""
+	case !now.Reachable && (before == nil || before.Reachable):
+		return "no answer: " + now.Error
+	case !now.Reachable || now.Players == nil || now.MaxPlayers == nil:
+		return ""
+	case before == nil:
+		before = &client.Game{Reachable: true, Map: now.Map, Players: new(int), MaxPlayers: now.MaxPlayers}
+	}
+	var words []string
+	if !before.Reachable {
+		words = append(words, "the game answers")
+	}
+	if before.Map != now.Map {
+		words = append(words, "map: "+now.Map)
+	}
+	if before.Players == nil || *before.Players != *now.Players {
+		words = append(words, "players: "+playing(now))
+	}
+	return strings.Join(words, "  ")
 }
 
 func (w *watcher) job(job client.Job) error {

@@ -20,9 +20,9 @@ import (
 func TestListForPrograms(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, two()...)
-	want := result{0, `NAME	STATE	DESIRED	DRIFT	PORT	MAP	SINCE	JOB	NOTE
-coop-1	running	running	none	27015	c1m1_hotel	2026-05-01T11:57:00Z	-	-
-versus-1	failed (stale)	running	down	-	-	2026-05-01T07:00:00Z	-	down since 2026-05-01T07:00:00Z; last seen 2026-05-01T11:55:00Z
+	want := result{0, `NAME	STATE	DESIRED	DRIFT	PORT	MAP	PLAYERS	SINCE	JOB	NOTE
+coop-1	running	running	none	27015	c1m1_hotel	-	2026-05-01T11:57:00Z	-	-
+versus-1	failed (stale)	running	down	-	-	-	2026-05-01T07:00:00Z	-	down since 2026-05-01T07:00:00Z; last seen 2026-05-01T11:55:00Z
 `, ""}
 	if diff := cmp.Diff(want, f.l4d2ctl("list")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -35,7 +35,7 @@ const (
 	healingSoon = "[start]\nsettle = \"1s\"\n[heal]\nfirst = \"1s\"\nlimit = 1\n"
 )
 
-const listHeader = "NAME\tSTATE\tDESIRED\tDRIFT\tPORT\tMAP\tSINCE\tJOB\tNOTE\n"
+const listHeader = "NAME\tSTATE\tDESIRED\tDRIFT\tPORT\tMAP\tPLAYERS\tSINCE\tJOB\tNOTE\n"
 
 // spans are lengths of time, which differ from run to run.
 var spans = regexp.MustCompile(`\b\d+(\.\d+)? (s|min)\b`)
@@ -70,9 +70,9 @@ func (l *lab) toldOf(t *testing.T, args ...string) []string {
 func troubleDrift(t *testing.T, l *lab) {
 	l.systemctl(t, "stop", unit("a"))
 	l.awaitMoment(t, "a", lost)
-	same(t, "list", listHeader+"a\tstopped\trunning\tdown\t27000\tc1m1_hotel\tTIME\t-\tdown since TIME\n"+
-		"b\trunning\trunning\tnone\t27001\tc1m1_hotel\tTIME\t-\t-\n"+
-		"h\tstopped\tstopped\tnone\t27002\tc1m1_hotel\t-\t-\t-\n", steady(l.MustCtl(t, "list")))
+	same(t, "list", listHeader+"a\tstopped\trunning\tdown\t27000\tc1m1_hotel\tWHO\tTIME\t-\tdown since TIME\n"+
+		"b\trunning\trunning\tnone\t27001\tc1m1_hotel\tWHO\tTIME\t-\t-\n"+
+		"h\tstopped\tstopped\tnone\t27002\tc1m1_hotel\tWHO\t-\t-\t-\n", steady(l.MustCtl(t, "list")))
 	contains(t, steady(l.MustCtl(t, "show", "a")), "\ndrift        down since TIME (AGO): it should run, but it is stopped; l4d2ctl logs a may say why\n"+
 		"  cure       l4d2ctl start a\n  or         l4d2ctl stop a, if it should stay down\nunit ")
 	same(t, "doctor", "✗ drift: 1 server not as intended: a (down for SPAN)\n"+
@@ -94,9 +94,9 @@ func troubleStale(t *testing.T, l *lab) {
 		l.await(t, name, "stale", func(s *client.Server) bool { return s.Stale })
 	}
 	r := l.ctl(t, "list")
-	same(t, "list", listHeader+"a\tstopped (stale)\trunning\tdown\t27000\tc1m1_hotel\tTIME\t-\tdown since TIME; last seen TIME\n"+
-		"b\trunning (stale)\trunning\tnone\t27001\tc1m1_hotel\tTIME\t-\tlast seen TIME\n"+
-		"h\tstopped (stale)\tstopped\tnone\t27002\tc1m1_hotel\t-\t-\tlast seen TIME\n", steady(r.Stdout))
+	same(t, "list", listHeader+"a\tstopped (stale)\trunning\tdown\t27000\tc1m1_hotel\tWHO\tTIME\t-\tdown since TIME; last seen TIME\n"+
+		"b\trunning (stale)\trunning\tnone\t27001\tc1m1_hotel\tWHO\tTIME\t-\tlast seen TIME\n"+
+		"h\tstopped (stale)\tstopped\tnone\t27002\tc1m1_hotel\tWHO\t-\t-\tlast seen TIME\n", steady(r.Stdout))
 	contains(t, r.Stderr, "no link to systemd")
 	contains(t, steady(l.MustCtl(t, "show", "b")), "\n             stale: last seen at TIME (AGO); what it is AGO is not known\n")
 	contains(t, l.wrong(t), "✗ systemd: no connection to systemd since TIME, left4med keeps trying: ",
@@ -123,7 +123,7 @@ func troubleHealing(t *testing.T, l *lab) {
 	until := l.following(t, "watch", "h")
 	same(t, "the start's exit code", 6, l.ctl(t, "start", "h").Code)
 	until("attempt 1 of 1")
-	down := "h\tfailed\trunning\tdown\t27002\tc1m1_hotel\tTIME\t-\tdown since TIME; "
+	down := "h\tfailed\trunning\tdown\t27002\tc1m1_hotel\tWHO\tTIME\t-\tdown since TIME; "
 	contains(t, steady(l.MustCtl(t, "list")), down+"starting again at TIME, attempt 1 of 1\n")
 	contains(t, gist(l.MustCtl(t, "show", "h")), "\nhealing      starting again in SPAN, attempt 1 of 1\n")
 	contains(t, gist(l.ctl(t, "doctor").Stdout), "\n✓ healing: starting again: h (attempt 1 of 1 in SPAN) (")
