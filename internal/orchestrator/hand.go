@@ -54,11 +54,10 @@ func handFault(err error) (detail string, ok bool) {
 	case err == nil:
 		return "", false
 	case errors.As(err, &f):
-		switch f.Code {
-		case probe.FaultGone, probe.FaultNonsense, probe.FaultBusy, probe.FaultInvalid:
-			return cut(f.Detail, maxShownFault), true
+		if ofTheGame(f.Code) || f.Code == probe.FaultPassword || f.Code == probe.FaultBanned {
+			return "", false
 		}
-		return "", false
+		return cut(f.Detail, maxShownFault), true
 	case errors.Is(err, context.DeadlineExceeded):
 		return "it did not answer in time", true
 	case errors.Is(err, context.Canceled):

@@ -216,5 +216,5 @@ func (o *Orchestrator) explainGame(r *record, t probe.Target, err error) error {
 	case probe.FaultInvalid:
 		return fail(server.CodeInternal, "left4med-probe did not take what left4med asked it for %s", name)
 	}
-	return fail(server.CodeProbeUnavailable, "left4med-probe, which speaks to the games, does not answer, so nothing could be asked of %s; `systemctl status left4med-probe.service` says more", name)
+	return fail(server.CodeProbeUnavailable, "left4med-probe, which speaks to the games, could ask nothing of %s: %s; `systemctl status left4med-probe.service` says more", name, cut(f.Detail, maxShownFault))
 }
