@@ -18,6 +18,7 @@ type heard struct {
 	asked      time.Time    // when the last query began, also of an earlier run
 	due        time.Time    // when the next one may begin
 	busy       bool         // a query is under way, perhaps of an earlier run
+	warned     bool         // that the control group cannot be found is in the log
 }
 
 // show puts what the game told among what readers see of a server, if it is of

@@ -220,6 +220,9 @@ func (q *queries) ask(ctx context.Context, a question) {
 		h.game, h.at = gameOf(answer, now), now
 	case errors.As(err, &f) && ofTheGame(f.Code):
 		h.game, h.at = &server.Game{QueriedAt: now.UTC(), Error: wordsOf(f.Code)}, now
+	case a.Cgroup == 0 && !h.warned && !unreached(err):
+		h.warned = true
+		o.Log.Warn().Err(err).Str("SERVER", string(a.name)).Msg("a game cannot be asked for map and players; trying again")
 	case h.game != nil && !o.lately(a.r):
 		h.game = nil // nobody says anything of the game any more
 	}

@@ -108,6 +108,9 @@ func (o *Orchestrator) command(ctx context.Context, r *record, t probe.Target, t
 func (o *Orchestrator) RCON(ctx context.Context, name server.Name, command string, who server.Requester) (_ *server.Output, err error) {
 	const what = "rcon"
 	defer o.noteRefused(who, what, name, &err)
+	if err := o.writable(); err != nil {
+		return nil, err
+	}
 	if err := server.CheckCommand(command); err != nil {
 		return nil, err
 	}

@@ -125,6 +125,10 @@ func TestRCONThatFails(t *testing.T) {
 	if _, err := o.Players(t.Context(), "a"); !errors.Is(err, &server.Error{Code: server.CodeNotRunning}) {
 		t.Errorf("players of a stopped one: %v", err)
 	}
+	o.Settings.JobsEnabled = false
+	if code := codeOf("a", "status"); code != server.CodeJobsDisabled {
+		t.Errorf("jobs are switched off: %s", code)
+	}
 	if asked != before {
 		t.Error("a game was asked that should not have been")
 	}
