@@ -75,7 +75,9 @@ func (o *Orchestrator) countRestarts(r *record, u server.Unit, at time.Time) {
 		// When they were is not known; the list, which is looked at first, tells of none.
 	case u.Restarts < r.unit.Restarts:
 		r.restarted = nil
+		r.restarts += uint64(u.Restarts)
 	default:
+		r.restarts += uint64(u.Restarts - r.unit.Restarts)
 		for range min(int(u.Restarts-r.unit.Restarts), keep) {
 			r.restarted = append(r.restarted, at)
 		}

@@ -124,6 +124,7 @@ func (o *Orchestrator) heal(r *record, due time.Time) {
 	if start {
 		r.healing.attempts = append(r.healing.attempts, time.Now().UTC().Round(0))
 		r.healing.asking = true
+		o.Meter.Healed()
 	}
 	o.mu.Unlock()
 	if start {

@@ -110,6 +110,7 @@ func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server
 	o.pendingNU.done(r.row.Name)
 	r.stamp = ev.Stamp
 	u := change(r.unit)
+	news := u.Since != r.unit.Since && !r.observedAt.IsZero()
 	if u.Job != r.unit.Job {
 		u.JobType = ""
 		if u.Job != 0 && r.run == nil {
@@ -125,6 +126,9 @@ func (o *Orchestrator) observe(ev unitctl.Event, change func(server.Unit) server
 		return
 	}
 	o.apply(r, u, ev.At, server.BySignal)
+	if age, known := ev.Change.Age(); known && news {
+		o.Meter.Shown(age)
+	}
 }
 
 // passing recognises what a unit may be for a moment alone, on its way to an

@@ -73,6 +73,7 @@ type Options struct {
 	Logs     Logs
 	Probe    Probe // nil: nothing is asked of games, and no alert is sent
 	Log      zerolog.Logger
+	Meter    Meter // nil: nothing is counted
 	Version  string
 	Host     string
 	BootID   string // tells one boot of the host from another
@@ -163,6 +164,9 @@ func New(opts Options) *Orchestrator {
 
 		mendAgain: make(chan struct{}, 1),
 		measures:  make(chan struct{}, 1),
+	}
+	if o.Meter == nil {
+		o.Meter = noMeter{}
 	}
 	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
 	o.linker = newLinker(o)

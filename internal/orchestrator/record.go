@@ -26,6 +26,7 @@ type record struct {
 	stale   bool
 
 	restarted []time.Time // by systemd, the newest FlapRestarts+1
+	restarts  uint64      // by systemd, all that were seen; other than systemd's own count it only grows
 
 	healing healing
 

@@ -250,7 +250,7 @@ func (o *Orchestrator) endUnresumed(ctx context.Context, row store.JobRow, why e
 	}
 	o.logJob(&row.Job, why)
 	o.mu.Lock()
-	o.emit(&Event{Type: EventJob, value: &row.Job})
+	o.jobEnded(&row.Job)
 	o.mu.Unlock()
 }
 

@@ -24,7 +24,8 @@ type resyncer struct {
 	lastAt  time.Time
 	took    time.Duration
 	err     error
-	turn    int // where the rolling re-read goes on
+	stored  int64 // bytes that the database took at the last one
+	turn    int   // where the rolling re-read goes on
 }
 
 func newResyncer(o *Orchestrator) *resyncer {
@@ -119,11 +120,16 @@ func (o *Orchestrator) Resync(ctx context.Context) error {
 func (s *resyncer) once(ctx context.Context) error {
 	start := time.Now()
 	err := s.check(ctx)
+	took := time.Since(start)
+	stored := s.o.Store.Size()
+	if err == nil || ctx.Err() == nil { // not when the daemon ends
+		s.o.Meter.Resynced(took, err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.triedAt, s.err = time.Now(), err
+	s.triedAt, s.err, s.stored = time.Now(), err, stored
 	if err == nil {
-		s.lastAt, s.took = time.Now(), time.Since(start)
+		s.lastAt, s.took = time.Now(), took
 	}
 	return err
 }

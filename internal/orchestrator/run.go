@@ -129,7 +129,7 @@ func (r *run) supersededBy(by *run) {
 	id := by.row.ID
 	job.State, job.SupersededBy, job.FinishedAt = server.JobCanceled, &id, by.job.CreatedAt
 	r.job = &job
-	r.o.emit(&Event{Type: EventJob, value: r.job})
+	r.o.jobEnded(r.job)
 	r.cancel(errSuperseded)
 }
 
@@ -262,8 +262,14 @@ func (o *Orchestrator) settleRun(r *run, job *server.Job) {
 	}
 	if job != nil && !r.job.State.Finished() {
 		r.job = job
-		o.emit(&Event{Type: EventJob, value: job})
+		o.jobEnded(job)
 	}
+}
+
+// jobEnded publishes a job that has ended. The caller holds o.mu.
+func (o *Orchestrator) jobEnded(job *server.Job) {
+	o.emit(&Event{Type: EventJob, value: job})
+	o.Meter.JobEnded(job.Kind, job.State, job.FinishedAt.Sub(job.CreatedAt))
 }
 
 // begin stores that the job is under way, with what it needs to know after a

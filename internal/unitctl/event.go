@@ -4,6 +4,8 @@ import (
 	"math"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -93,6 +95,17 @@ type Change struct {
 	Load, Active, Sub, Result, InvocationID *string
 	MainPID, Restarts, Job                  *uint32
 	Since                                   *time.Time // StateChangeTimestamp, in microseconds
+	Clock                                   *uint64    // StateChangeTimestampMonotonic: the same in microseconds of CLOCK_MONOTONIC
+}
+
+// Age is how long ago the state changed that a signal tells of, by the clock
+// that nobody sets (clock_gettime(2)); known is false when it does not tell.
+func (c Change) Age() (age time.Duration, known bool) {
+	var now unix.Timespec
+	if c.Clock == nil || *c.Clock == 0 || unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return 0, false
+	}
+	return time.Duration(now.Nano()) - time.Duration(*c.Clock)*time.Microsecond, true
 }
 
 // Apply is u with the change made.

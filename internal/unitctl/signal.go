@@ -135,6 +135,8 @@ func (c *Change) property(name string, v any) (err error) {
 		c.Job, err = jobID(v)
 	case "StateChangeTimestamp":
 		c.Since, err = stampTime(v)
+	case "StateChangeTimestampMonotonic":
+		c.Clock, err = value[uint64](v)
 	}
 	return err
 }

@@ -85,11 +85,12 @@ func TestDecodeSignal(t *testing.T) {
 		"unit": {
 			changed(unitFace, map[string]any{
 				"ActiveState": "active", "SubState": "running", "LoadState": "loaded", "Job": jobValue{7, "/job/7"},
-				"InvocationID": bytes.Repeat([]byte{0xab}, 16), "StateChangeTimestamp": uint64(1_700_000_000_000_001), "Unknown": int16(1),
+				"InvocationID": bytes.Repeat([]byte{0xab}, 16), "StateChangeTimestamp": uint64(1_700_000_000_000_001), "StateChangeTimestampMonotonic": uint64(4711), "Unknown": int16(1),
 			}),
 			signal{kind: Changed, unit: unit("a"), change: Change{
 				Load: new("loaded"), Active: new("active"), Sub: new("running"), Job: new(uint32(7)),
 				InvocationID: new("abababababababababababababababab"), Since: new(time.UnixMicro(1_700_000_000_000_001).UTC()),
+				Clock: new(uint64(4711)),
 			}},
 		},
 		"service": {
