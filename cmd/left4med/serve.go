@@ -19,6 +19,7 @@ import (
 	"github.com/left4med/left4med/internal/busapi"
 	"github.com/left4med/left4med/internal/instance"
 	"github.com/left4med/left4med/internal/journal"
+	"github.com/left4med/left4med/internal/metrics"
 	"github.com/left4med/left4med/internal/orchestrator"
 	"github.com/left4med/left4med/internal/probe"
 	"github.com/left4med/left4med/internal/server"
@@ -49,7 +50,8 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	logs := journal.New("journalctl")
-	orch, err := newOrchestrator(ctx, p, cfg, db, logs, log)
+	meter := metrics.NewMeter()
+	orch, err := newOrchestrator(ctx, p, cfg, db, logs, meter, log)
 	if err != nil {
 		return err
 	}
@@ -63,6 +65,7 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 	}
 	srv := api.NewServer(api.New(api.Options{
 		Backend: orch, Gate: gate, Accounts: accounts, Journal: api.Journal{Reader: logs}, Log: log,
+		Metrics: metrics.New(metrics.Options{Source: orch, Meter: meter, Version: version}),
 	}), api.ServerOptions{Log: log})
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -94,7 +97,7 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 	return err
 }
 
-func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, logs *journal.Reader, log zerolog.Logger) (*orchestrator.Orchestrator, error) {
+func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, logs *journal.Reader, meter *metrics.Meter, log zerolog.Logger) (*orchestrator.Orchestrator, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the host's name: %w", err)
@@ -111,6 +114,7 @@ func newOrchestrator(ctx context.Context, p paths, cfg config, db *store.Store, 
 		Logs:     logs,
 		Probe:    probe.New(probe.Socket),
 		Log:      log,
+		Meter:    meter,
 		Version:  version,
 		Host:     host,
 		BootID:   boot,

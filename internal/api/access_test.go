@@ -53,6 +53,7 @@ var probes = map[string]probe{
 	"GET /v1/events":                               {path: "/v1/events", status: 200, open: true},
 	"POST /v1/resync":                              {path: "/v1/resync", status: 204},
 	"GET /v1/health":                               {path: "/v1/health", status: 200, open: true},
+	"GET /metrics":                                 {path: "/metrics", status: 200, open: true},
 	"GET /openapi.json":                            {path: "/openapi.json", status: 200, open: true},
 	"POST /v1/install":                             {path: "/v1/install", body: `{"check":true}`, status: 202},
 	"GET /v1/updates":                              {path: "/v1/updates", status: 200, open: true},

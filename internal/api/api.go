@@ -111,6 +111,7 @@ type Options struct {
 	Accounts *authz.Accounts // names the uids of requesters
 	Journal  Logs
 	Log      zerolog.Logger
+	Metrics  Metrics // nothing is counted, and /metrics is empty, when nil
 
 	// Now is the clock that "since" counts back from; time.Now when nil.
 	Now func() time.Time
@@ -129,6 +130,7 @@ type handler struct {
 	accounts  *authz.Accounts
 	journal   Logs
 	log       zerolog.Logger
+	metrics   Metrics
 	now       func() time.Time
 	heartbeat func() (<-chan time.Time, func())
 	followers *quota.Quota
@@ -147,10 +149,13 @@ func New(o Options) http.Handler { return newHandler(o) }
 func newHandler(o Options) *handler {
 	h := &handler{
 		backend: o.Backend, gate: o.Gate, accounts: o.Accounts, journal: o.Journal, log: o.Log,
-		now: o.Now, heartbeat: o.Heartbeat,
+		metrics: o.Metrics, now: o.Now, heartbeat: o.Heartbeat,
 		followers: quota.New(o.Followers.Or(quota.Limit{Total: 64, PerUID: 16})),
 		timeouts:  timeouts{body: bodyTimeout, write: writeTimeout},
 		mux:       http.NewServeMux(),
+	}
+	if h.metrics == nil {
+		h.metrics = uncounted{}
 	}
 	if h.now == nil {
 		h.now = time.Now

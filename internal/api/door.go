@@ -17,7 +17,10 @@ import (
 // ServeHTTP is the door: it lets in whom the kernel vouches for, games never,
 // and passes plain paths on to the routes.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := &counted{ResponseWriter: w}
+	w = answer
 	defer h.survive(r)
+	defer h.count(answer, r)
 	if err := h.admit(r.Context()); err != nil {
 		w.Header().Set("Connection", "close")
 		h.refuse(w, r, err)

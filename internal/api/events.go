@@ -26,6 +26,8 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request, c call) {
 	if err != nil || r.Method == http.MethodHead {
 		return
 	}
+	h.metrics.Streaming(1)
+	defer h.metrics.Streaming(-1)
 	tick, stop := h.heartbeat()
 	defer stop()
 	feed := pump(ctx, 0, watcher.Next)

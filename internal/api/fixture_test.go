@@ -420,6 +420,7 @@ type fixture struct {
 	t       testing.TB
 	backend *fakeBackend
 	logs    *fakeLogs
+	tally   *tally
 	handler http.Handler
 	server  *api.Server
 	served  chan error
@@ -486,13 +487,13 @@ func newGate(accounts *authz.Accounts) *authz.Gate { return authz.NewGate(accoun
 func newFixture(t testing.TB, s settings) *fixture {
 	t.Helper()
 	f := &fixture{
-		t: t, backend: newFakeBackend(), logs: newFakeLogs(), served: make(chan error, 1),
+		t: t, backend: newFakeBackend(), logs: newFakeLogs(), tally: &tally{}, served: make(chan error, 1),
 		closed: make(chan string, 1000), tick: make(chan time.Time), log: &lockedBuffer{}, peers: map[string]authz.Peer{},
 	}
 	accounts := newAccounts(t)
 	f.handler = api.New(api.Options{
 		Backend: f.backend, Gate: authz.NewGate(accounts, &f.rules, nil), Accounts: accounts,
-		Journal: f.logs, Log: zerolog.New(f.log), Followers: s.followers,
+		Journal: f.logs, Log: zerolog.New(f.log), Followers: s.followers, Metrics: f.tally,
 		Now:       func() time.Time { return past },
 		Heartbeat: func() (<-chan time.Time, func()) { return f.tick, func() {} },
 	})

@@ -88,6 +88,7 @@ func (h *handler) routes() []route {
 		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
 		{post, "/v1/resync", control("resync"), "resync", "Check all servers against systemd now", typed(h.resync)},
 		{get, "/v1/health", nothing(), "health", "How left4med itself is", typed(h.health)},
+		{get, "/metrics", nothing(), "metrics", "Numbers for Prometheus, from memory", raw(h.scrape, docScrape)},
 		{get, "/openapi.json", nothing(), "openapi", "This document", raw(h.openapi, docOpenAPI)},
 	}
 }

@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/srcds":    {}, // reads what games send: nothing of the daemon's is near
 
 	"internal/orchestrator": {"internal/server", "internal/probe", "internal/unitctl", "internal/store", "internal/instance", "internal/gamefiles"},
+	"internal/metrics":      {"internal/server", "internal/orchestrator"},
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
 	"internal/busapi":       {"internal/server", "internal/orchestrator", "internal/authz", "internal/dbussock", "internal/quota"},
 
@@ -51,7 +52,7 @@ var allowed = map[string][]string{
 
 	"cmd/left4med": {
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
-		"internal/orchestrator", "internal/probe", "internal/server", "internal/store", "internal/unitctl",
+		"internal/metrics", "internal/orchestrator", "internal/probe", "internal/server", "internal/store", "internal/unitctl",
 	},
 	"cmd/left4med-probe":  {"internal/hand", "internal/srcds"},
 	"cmd/l4d2ctl":         {"client"},
@@ -71,6 +72,7 @@ var parts = map[string][]string{
 	"github.com/BurntSushi/toml":               {"cmd/left4med"},
 	"github.com/fsnotify/fsnotify":             {"internal/unitctl"},
 	"github.com/creack/pty":                    {"internal/steamcmd"},
+	"github.com/prometheus/client_golang":      {"internal/metrics"},
 	"database/sql":                             {"internal/store"},
 	"github.com/coreos/go-systemd/v22/dbus":    {}, // loses updates and never reconnects
 	"github.com/coreos/go-systemd/v22/import1": {},

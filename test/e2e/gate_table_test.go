@@ -101,6 +101,7 @@ func routes(since string) []door {
 		{"GET /v1/servers/{name}/players", "inspect", get("/v1/servers/absent/players"), granted},
 		{"POST /v1/servers/{name}/rcon", "rcon", send("POST", "/v1/servers/absent/rcon", `{"command":"status"}`), granted},
 		{"GET /v1/health", "", get("/v1/health"), anyone},
+		{"GET /metrics", "", get("/metrics"), anyone},
 		{"GET /openapi.json", "", get("/openapi.json"), anyone},
 	}
 }
