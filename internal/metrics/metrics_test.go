@@ -286,3 +286,12 @@ type discard struct {
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(p []byte) (int, error) { d.size += len(p); return len(p), nil }
+
+// BenchmarkAnswered is what counting adds to each request.
+func BenchmarkAnswered(b *testing.B) {
+	m := metrics.NewMeter()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Answered("GET", "/v1/servers/{name}", 200)
+	}
+}
