@@ -7,7 +7,8 @@ if command -v promtool; then
 	exit 0
 fi
 # As test/machine places its cache.
-cache=${LEFT4MED_CACHE:-${XDG_CACHE_HOME:-${HOME:-/var}/.cache}/left4med}
+parent=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+cache=${LEFT4MED_CACHE:-${parent:-/var/cache}/left4med}
 . /etc/os-release
 tool=$cache/promtool-${VERSION_ID:-debian}
 if ! [ -x "$tool" ]; then
