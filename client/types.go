@@ -42,6 +42,11 @@ type (
 	Backup       = server.Backup
 	BackupReason = server.BackupReason
 
+	Availability = server.Availability
+	PresenceSpan = server.PresenceSpan
+	Presence     = server.Presence
+	Series       = server.Series
+
 	HistoryEntry = server.HistoryEntry
 	HistoryKind  = server.HistoryKind
 
@@ -130,6 +135,14 @@ const (
 	HistoryDrift   = server.HistoryDrift
 	HistoryHealing = server.HistoryHealing
 	HistoryOrphan  = server.HistoryOrphan
+)
+
+// What a server was at a time.
+const (
+	PresenceUp      = server.PresenceUp
+	PresenceDown    = server.PresenceDown
+	PresenceStopped = server.PresenceStopped
+	PresenceUnknown = server.PresenceUnknown
 )
 
 // Why backups are taken.

@@ -16,33 +16,45 @@ import (
 )
 
 func newShow(a *app) *cobra.Command {
-	var backups, players bool
+	var backups, players, series bool
+	var hours int
 	cmd := &cobra.Command{
 		Use:     "show NAME",
 		GroupID: reading,
 		Short:   "show everything about one server",
-		Long: `Show prints what is known of a server: its state and since when, where intent and truth disagree, the command that cures it and what left4med does about it by itself, what systemd says of its unit, what its game tells of itself, its settings, and its last job.
+		Long: `Show prints what is known of a server: its state and since when, where intent and truth disagree, the command that cures it and what left4med does about it by itself, what systemd says of its unit, what its game tells of itself, its settings, and its last job; how much of the time that it was meant to run it ran, in the last day, week and month; and what it took of the host and how many played in the last 24 hours, lowest to highest.
+
+Availability counts the time in which the server was enabled. What nobody saw, as while left4med did not run, is unknown and does not count, unless it is certain that the game ran on.
+
+With --series only the last two are shown, with --json as a document: availability over 1, 7 and 30 days with all that happened, and series over --hours.
 
 With --players it lists who plays instead, bots included: their names, and, if the game answers over RCON, too, their Steam ids and how fast they are connected. With --backups it lists the server's backups instead, the newest first: for "l4d2ctl initialize NAME --restore ID".`,
 		Example: `  l4d2ctl show versus-1
   l4d2ctl show versus-1 --players
-  l4d2ctl show versus-1 --backups`,
+  l4d2ctl show versus-1 --backups
+  l4d2ctl show versus-1 --series --hours 168 --json`,
 		ValidArgsFunction: a.completeNames(1),
 		Args:              oneName,
 		RunE: a.does(readLimit, func(ctx context.Context, c *client.Client, args []string) error {
 			switch {
-			case backups && players:
-				return usage(errors.New("--backups and --players exclude each other"))
+			case hours < 1 || hours > 9600:
+				return usage(fmt.Errorf("--hours is %d; it must lie between 1 and 9600", hours))
+			case backups && players, players && series, backups && series:
+				return usage(errors.New("--backups, --players and --series are each a thing to show: give one"))
 			case backups:
 				return a.showBackups(ctx, c, args[0])
 			case players:
 				return a.showPlayers(ctx, c, args[0])
+			case series:
+				return a.showSeries(ctx, c, args[0], hours)
 			}
 			return a.show(ctx, c, args)
 		}),
 	}
 	cmd.Flags().BoolVar(&backups, "backups", false, "list the server's backups")
 	cmd.Flags().BoolVar(&players, "players", false, "list who plays")
+	cmd.Flags().BoolVar(&series, "series", false, "show availability, and what the server took over time")
+	cmd.Flags().IntVar(&hours, "hours", 24, "with --series: over so many `hours`, 1 to 9600")
 	return cmd
 }
 
@@ -68,6 +80,11 @@ func (a *app) show(ctx context.Context, c *client.Client, args []string) error {
 	v.unit(s)
 	v.game(s.Game)
 	v.settings(s)
+	if s.Config != nil { // who may not inspect is not told, and need not be refused
+		if p, err := a.past(ctx, c, args[0], 24); err == nil {
+			v.past(p)
+		}
+	}
 	v.job(last)
 	return w.Flush()
 }

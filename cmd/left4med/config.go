@@ -49,6 +49,10 @@ type config struct {
 		Entries int `toml:"entries"`
 		Days    int `toml:"days"`
 	} `toml:"history"`
+	Series struct {
+		Enabled bool `toml:"enabled"`
+		Days    int  `toml:"days"`
+	} `toml:"series"`
 	Servers struct {
 		PortMin uint16 `toml:"port_min"`
 		PortMax uint16 `toml:"port_max"`
@@ -88,6 +92,7 @@ func defaultConfig() config {
 	c.Heal.First.Duration, c.Heal.Max.Duration = s.Heal.First, s.Heal.Max
 	c.Heal.Limit, c.Heal.Window.Duration = s.Heal.Limit, s.Heal.Window
 	c.History.Entries, c.History.Days = s.HistoryEntries, s.HistoryDays
+	c.Series.Enabled, c.Series.Days = s.SeriesEnabled, s.SeriesDays
 	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
 	c.Install.Check.Duration, c.Install.SteamCMD, c.Install.SpaceGiB = s.UpdateCheck, s.SteamCMD, s.InstallSpace>>30
 	c.Backups.Keep, c.Backups.Frozen.Duration = s.KeepBackups, s.FrozenAtMost
@@ -149,6 +154,8 @@ func (c config) check() error {
 		return fmt.Errorf("[history] entries is %d; it must lie between 1000 and 10000000", c.History.Entries)
 	case c.History.Days < 1 || c.History.Days > 3650:
 		return fmt.Errorf("[history] days is %d; it must lie between 1 and 3650", c.History.Days)
+	case c.Series.Days < 1 || c.Series.Days > server.SeriesDays:
+		return fmt.Errorf("[series] days is %d; it must lie between 1 and %d", c.Series.Days, server.SeriesDays)
 	case c.Servers.PortMin < 1024 || c.Servers.PortMin > c.Servers.PortMax:
 		return fmt.Errorf("[servers] port_min and port_max are %d and %d; they must span a range of ports from 1024 up", c.Servers.PortMin, c.Servers.PortMax)
 	case c.Install.Check.Duration != 0 && (c.Install.Check.Duration < time.Hour || c.Install.Check.Duration > 90*24*time.Hour):
@@ -175,6 +182,7 @@ func (c config) settings() orchestrator.Settings {
 			Limit: c.Heal.Limit, Window: c.Heal.Window.Duration,
 		},
 		HistoryEntries: c.History.Entries, HistoryDays: c.History.Days,
+		SeriesEnabled: c.Series.Enabled, SeriesDays: c.Series.Days,
 		Ports:          server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},
 		ResourcesEvery: c.Resources.Interval.Duration,
 		QueryEnabled:   c.Query.Enabled, QueryInterval: c.Query.Interval.Duration,

@@ -67,6 +67,9 @@ window = "2h"
 [history]
 entries = 2000
 days = 7
+[series]
+enabled = false
+days = 30
 [servers]
 port_min = 28000
 port_max = 28010
@@ -87,7 +90,7 @@ level = "debug"
 		ResyncInterval: 90 * time.Second,
 		FlapRestarts:   2, FlapWindow: time.Hour,
 		Heal:           server.HealPolicy{First: 5 * time.Second, Max: time.Minute, Limit: 3, Window: 2 * time.Hour},
-		HistoryEntries: 2000, HistoryDays: 7,
+		HistoryEntries: 2000, HistoryDays: 7, SeriesDays: 30,
 		QueryInterval: time.Minute,
 		Ports:         server.PortRange{Low: 28000, High: 28010}, KeepBackups: 3, FrozenAtMost: 5 * time.Second,
 		SteamCMD: "/opt/steam/steamcmd.sh", InstallSpace: 1 << 30,
@@ -118,6 +121,8 @@ func TestConfigRefuses(t *testing.T) {
 		"[heal]\nwindow = \"5s\"":                       "window",
 		"[history]\nentries = 5":                        "entries",
 		"[history]\ndays = 0":                           "days",
+		"[series]\ndays = 0":                            "days",
+		"[series]\ndays = 401":                          "days",
 		"[servers]\nport_min = 80":                      "port_min",
 		"[servers]\nport_min = 28000\nport_max = 27000": "port_max",
 		"[servers]\nport_max = 70000":                   "port_max",

@@ -42,6 +42,8 @@ var probes = map[string]probe{
 	"POST /v1/servers/{name}/backups/{id}/restore": {path: "/v1/servers/alpha/backups/7/restore", status: 202},
 	"DELETE /v1/servers/{name}/backups/{id}":       {path: "/v1/servers/alpha/backups/7", status: 204},
 	"GET /v1/servers/{name}/logs":                  {path: "/v1/servers/alpha/logs", status: 200},
+	"GET /v1/servers/{name}/availability":          {path: "/v1/servers/alpha/availability", status: 200},
+	"GET /v1/servers/{name}/series":                {path: "/v1/servers/alpha/series", status: 200},
 	"POST /v1/actions":                             {path: "/v1/actions", body: `{"action":"stop","servers":["alpha"]}`, status: 202},
 	"GET /v1/jobs":                                 {path: "/v1/jobs", status: 200},
 	"GET /v1/jobs/{id}":                            {path: "/v1/jobs/1", status: 200},

@@ -48,6 +48,10 @@ type Backend interface {
 	WaitJob(ctx context.Context, id int64) (*server.Job, error)
 	Cancel(ctx context.Context, id int64, who server.Requester) (*server.Job, error)
 	History(ctx context.Context, f server.HistoryFilter) ([]server.HistoryEntry, error)
+	// Availability is over so many days, 1 to 90, and Series over so many hours, 1 to
+	// 9600, both up to now.
+	Availability(ctx context.Context, name server.Name, days int) (*server.Availability, error)
+	Series(ctx context.Context, name server.Name, hours int) (*server.Series, error)
 	Orphans(ctx context.Context) ([]server.Orphan, error)
 	// Adopt and DisableOrphan take the name of an orphan's unit.
 	Adopt(ctx context.Context, unit string, who server.Requester) (*server.Job, error)

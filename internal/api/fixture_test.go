@@ -264,6 +264,31 @@ func (b *fakeBackend) Jobs(_ context.Context, f orchestrator.JobFilter) ([]*serv
 	return slices.Clone(b.jobs), b.fail
 }
 
+// Availability and Series tell of a server that ran all the time, and took two
+// values.
+func (b *fakeBackend) Availability(_ context.Context, name server.Name, days int) (*server.Availability, error) {
+	if _, _, err := b.Get(name); err != nil {
+		return nil, err
+	}
+	r := server.Record{From: past.AddDate(0, 0, -days), To: past, State: server.StateRunning, Desired: server.DesiredRunning,
+		Watches: []server.Watch{{From: past.AddDate(-1, 0, 0), Until: past}}}
+	a := r.Availability()
+	a.Server, a.Days = name, days
+	return &a, nil
+}
+
+func (b *fakeBackend) Series(_ context.Context, name server.Name, hours int) (*server.Series, error) {
+	if _, _, err := b.Get(name); err != nil {
+		return nil, err
+	}
+	memory, percent := 1<<30+0.4, 12.345
+	s := server.SeriesOf(name, past.Add(-time.Duration(hours)*time.Hour), past, []server.Sample{
+		{At: past.Add(-time.Minute), Step: time.Minute, Samples: 6, Memory: &memory, MemoryMax: &memory},
+		{At: past.Add(-2 * time.Minute), Step: time.Minute, Samples: 6, CPU: &percent, CPUMax: &percent},
+	})
+	return &s, nil
+}
+
 func (b *fakeBackend) History(_ context.Context, f server.HistoryFilter) ([]server.HistoryEntry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

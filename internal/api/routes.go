@@ -70,6 +70,8 @@ func (h *handler) routes() []route {
 		{post, one + "/backups", configure("backup"), "backup-server", "Archive what the game wrote, the settings and the secrets; a game that runs stands still meanwhile", typed(h.verb(server.JobBackup), docJob)},
 		{post, one + "/backups/{id}/restore", configure("restore"), "restore-backup", "Stop and disable, and give back what a backup holds; what is there now is backed up before", typed(h.restoreBackup, docJob)},
 		{del, one + "/backups/{id}", configure("delete-backup"), "delete-backup", "Delete a backup", typed(h.deleteBackup)},
+		{get, one + "/availability", inspect("availability"), "get-availability", "How much of the time that a server was meant to run it ran", typed(h.availability)},
+		{get, one + "/series", inspect("series"), "get-series", "What a server took of the host and how many played, over time", typed(h.series)},
 		{get, one + "/logs", inspect("logs"), "read-logs", "A server's log", raw(h.logs, docLogs)},
 		{get, one + "/players", inspect("players"), "list-players", "Who plays on a server that runs", typed(h.players)},
 		{post, one + "/rcon", rcon("rcon"), "rcon", "Run a command on the console of a game that runs", typed(h.rcon)},

@@ -228,6 +228,9 @@ func (o *Orchestrator) differences(r *record, was, now store.Seen, by server.Obs
 	unseen := was.State == now.State && now.State == server.StateRunning && was.Invocation != "" && was.Invocation != now.Invocation
 	if was.State != now.State || unseen {
 		add(server.HistoryState, "state", string(was.State), string(now.State), stateDetail(r, unseen))
+		if e := &entries[len(entries)-1]; by == server.ByResync && r.unit.Active != "inactive" && r.unit.Since.Before(e.At) {
+			e.Since = r.unit.Since.UTC() // of what is inactive systemd may have forgotten it
+		}
 	}
 	if was.Drift != now.Drift {
 		add(server.HistoryDrift, "drift", string(was.Drift), string(now.Drift), "")

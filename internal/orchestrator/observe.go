@@ -72,6 +72,7 @@ func (o *Orchestrator) connected(ev unitctl.Event) {
 func (o *Orchestrator) disconnected(ev unitctl.Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.watch.ended(ev.At, server.WatchUnlinked)
 	if o.link.connected || o.link.since.IsZero() {
 		o.setConnected(false, ev.At)
 	}

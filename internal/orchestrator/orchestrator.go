@@ -34,6 +34,8 @@ type Settings struct {
 	ResourcesEvery time.Duration // how often the servers' use of the host is sampled, default 10 s; 0: never
 	QueryEnabled   bool          // ask running games for map and players, default true
 	QueryInterval  time.Duration // between two queries of a server, default and least 5 s
+	SeriesEnabled  bool          // whether samples are kept, default true
+	SeriesDays     int           // and none older than so many days, default 400
 	UpdateCheck    time.Duration // between looks for a newer build, default 24 h; 0: none
 	SteamCMD       string        // its path; empty: where it is usually found
 	InstallSpace   int64         // bytes that a first install must find free, default 10 GiB
@@ -48,8 +50,8 @@ func DefaultSettings() Settings {
 		JobsEnabled: true, Settle: 2 * time.Second,
 		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy,
 		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
-		ResourcesEvery: 10 * time.Second,
-		QueryEnabled:   true, QueryInterval: queryLeast,
+		ResourcesEvery: 10 * time.Second, SeriesEnabled: true, SeriesDays: server.SeriesDays,
+		QueryEnabled: true, QueryInterval: queryLeast,
 		UpdateCheck: 24 * time.Hour, InstallSpace: 10 << 30,
 		KeepBackups: 10, FrozenAtMost: 20 * time.Second,
 	}
@@ -100,6 +102,8 @@ type Orchestrator struct {
 	chronicle *chronicle
 	queries   *queries
 	console   *console
+	watch     *watching
+	series    *series
 
 	mu      sync.RWMutex
 	records map[server.Name]*record
@@ -175,6 +179,8 @@ func New(opts Options) *Orchestrator {
 	o.chronicle = newChronicle(o)
 	o.queries = newQueries(o)
 	o.console = newConsole(o)
+	o.watch = newWatching(o)
+	o.series = newSeries(o)
 	if opts.Files != nil {
 		o.lists = gamefiles.New(opts.Files.Root())
 	}
@@ -195,6 +201,9 @@ func (o *Orchestrator) Load(ctx context.Context) error {
 		return fmt.Errorf("cannot reserve event ids: %w", err)
 	}
 	o.feed = newFeed(first, first+eventBlock)
+	if err := o.Store.EndWatch(ctx); err != nil {
+		return fmt.Errorf("cannot end the watch of the daemon before: %w", err)
+	}
 	rows, err := o.Store.Servers(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot read the servers: %w", err)
@@ -265,6 +274,14 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	})
 	g.Go(func() error {
 		o.chronicle.loop(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.watch.loop(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.series.loop(ctx)
 		return nil
 	})
 	<-ctx.Done()

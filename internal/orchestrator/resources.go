@@ -91,15 +91,28 @@ func (o *Orchestrator) sample(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
+	if kept := o.takeIn(live, samples, invocations, now); o.Settings.SeriesEnabled {
+		o.series.add(kept)
+	}
+	return nil
+}
+
+// takeIn shows what was sampled of servers that still are the same runs, and
+// returns by their ids what there is to keep.
+func (o *Orchestrator) takeIn(live []*record, samples []server.Usage, invocations []string, now time.Time) map[int64]server.Sample {
+	kept := make(map[int64]server.Sample, len(live))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, r := range live {
 		if o.records[r.row.Name] == r && r.unit.InvocationID == invocations[i] {
 			r.usage = r.usage.next(samples[i], now, invocations[i])
 			r.showUsage()
+			if r.entry != nil {
+				kept[r.row.ID] = sampleOf(&r.entry.Server, now)
+			}
 		}
 	}
-	return nil
+	return kept
 }
 
 // showUsage replaces what readers see of the server by the same with its newest

@@ -125,6 +125,9 @@ func (s *resyncer) once(ctx context.Context) error {
 	if err == nil || ctx.Err() == nil { // not when the daemon ends
 		s.o.Meter.Resynced(took, err)
 	}
+	if err == nil {
+		s.o.watch.looked(start)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.triedAt, s.err, s.stored = time.Now(), err, stored

@@ -20,7 +20,7 @@ const (
 // them shall not push out what happened.
 const refusedPart = 5
 
-// upkeep removes old jobs and old history, at the start and once a day.
+// upkeep removes old jobs and old history and thins the samples, at the start and once a day.
 func (o *Orchestrator) upkeep(ctx context.Context) {
 	tick := time.NewTicker(upkeepTime)
 	defer tick.Stop()
@@ -34,11 +34,38 @@ func (o *Orchestrator) upkeep(ctx context.Context) {
 				Since: time.Now().AddDate(0, 0, -o.Settings.HistoryDays),
 			})
 		})
+		o.prune(ctx, "watches", func() (int64, error) {
+			return o.Store.PruneWatches(ctx, time.Now().AddDate(0, 0, -max(o.Settings.HistoryDays, maxDays)))
+		})
+		o.thin(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// maxDays is how far back availability is told, in days.
+const maxDays = 90
+
+// thin has fewer samples say the same of what is long ago, a server at a time: a
+// day of one is a few milliseconds, in which no other write goes on.
+func (o *Orchestrator) thin(ctx context.Context) {
+	var removed int64
+	for _, e := range o.List().Servers {
+		if ctx.Err() != nil {
+			return
+		}
+		n, err := o.Store.ThinSamples(ctx, e.ID, time.Now(), time.Duration(o.Settings.SeriesDays)*24*time.Hour)
+		if err != nil {
+			o.Log.Warn().Err(err).Msg("cannot thin the samples; trying again tomorrow")
+			return
+		}
+		removed += n
+	}
+	if removed > 0 {
+		o.Log.Info().Int64("removed", removed).Msg("thinned the samples")
 	}
 }
 

@@ -34,6 +34,7 @@ type HistoryEntry struct {
 	Job      int64       `json:"job,omitempty" doc:"The job it is about, or that was under way; for a refusal with the code busy, the one in the way."`
 	By       *Requester  `json:"by,omitempty" doc:"Who asked, from the kernel's or the bus's word."`
 	SeenBy   string      `json:"seen_by,omitempty" doc:"How it was observed: signal, resync or job."`
+	Since    time.Time   `json:"since,omitzero" doc:"When the server came to that state, as systemd says, where it was seen only later."`
 	Code     Code        `json:"code,omitempty" doc:"Why it was refused or did not succeed."`
 	Detail   string      `json:"detail,omitempty" doc:"The same in words; for a change: what was changed."`
 }

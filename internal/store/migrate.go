@@ -17,13 +17,15 @@ var (
 	schema002 string
 	//go:embed schema/003.sql
 	schema003 string
+	//go:embed schema/004.sql
+	schema004 string
 )
 
 // migrations lists the steps from an empty file on; the database's
 // user_version counts those that were done. A step that was released is never
 // changed again: the next change of the schema is a new step.
 func migrations() []migration {
-	return []migration{migration(schema001), migration(schema002), migration(schema003)}
+	return []migration{migration(schema001), migration(schema002), migration(schema003), migration(schema004)}
 }
 
 // migrate does the missing steps, each in a transaction of its own together

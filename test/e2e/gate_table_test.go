@@ -91,6 +91,8 @@ func routes(since string) []door {
 		{"GET /v1/orphans", "inspect", get("/v1/orphans"), granted},
 		{"POST /v1/orphans/{unit}/adopt", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/adopt", ""), granted},
 		{"POST /v1/orphans/{unit}/disable", "configure", send("POST", "/v1/orphans/left4me-server@absent.service/disable", ""), granted},
+		{"GET /v1/servers/{name}/availability", "inspect", get("/v1/servers/versus-1/availability"), granted},
+		{"GET /v1/servers/{name}/series", "inspect", get("/v1/servers/versus-1/series"), granted},
 		{"GET /v1/overlays", "inspect", get("/v1/overlays"), granted},
 		{"DELETE /v1/overlays/{overlay}", "configure", send("DELETE", "/v1/overlays/absent", ""), granted},
 		{"POST /v1/install", "install", send("POST", "/v1/install", `{"check":true}`), granted}, // its job fails, and does no harm

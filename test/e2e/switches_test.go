@@ -17,6 +17,7 @@ func TestSwitches(t *testing.T) {
 		t.Run("DaemonRestart", func(t *testing.T) { switchesDaemonRestart(t, l) })
 		t.Run("EventsResume", func(t *testing.T) { switchesEventsResume(t, l) })
 		t.Run("Resync", func(t *testing.T) { switchesResync(t, l) })
+		t.Run("Availability", func(t *testing.T) { switchesAvailability(t, l) })
 		t.Run("Jobs", func(t *testing.T) { switchesJobs(t, l) })
 	})
 }
