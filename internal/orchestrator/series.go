@@ -129,7 +129,8 @@ func (o *Orchestrator) Series(ctx context.Context, name server.Name, hours int) 
 	}
 	to := time.Now().UTC()
 	from := to.Add(-time.Duration(hours) * time.Hour)
-	samples, err := o.Store.Samples(ctx, e.ID, from.Truncate(server.SeriesStep(to.Sub(from))), to)
+	step := server.SeriesStep(to.Sub(from))
+	samples, err := o.Store.Samples(ctx, e.ID, from.Truncate(step), to, step)
 	if err != nil {
 		return nil, err
 	}

@@ -49,23 +49,24 @@ func (s *Store) AddSamples(ctx context.Context, samples map[int64]server.Sample)
 	})
 }
 
-// Samples returns what is kept of a server from a time on and before another, each
-// step's by time.
-func (s *Store) Samples(ctx context.Context, id int64, from, to time.Time) ([]server.Sample, error) {
-	rows, err := s.readers.QueryContext(ctx, samplesQuery, id, from.Unix(), to.Unix())
+// Samples returns what is kept of a server from a time on and before another, as
+// one sample for each step, by time. What is kept in longer steps than that is told
+// where they begin.
+func (s *Store) Samples(ctx context.Context, id int64, from, to time.Time, step time.Duration) ([]server.Sample, error) {
+	rows, err := s.readers.QueryContext(ctx, samplesQuery, int64(step/time.Second), id, from.Unix(), to.Unix())
 	if err != nil {
 		return nil, s.fail("read the samples", err)
 	}
 	defer rows.Close()
 	var samples []server.Sample
 	for rows.Next() {
-		var m server.Sample
-		var step, at int64
-		var memory, memoryMax, cpu, cpuMax, players, playersMax sql.NullInt64
-		if err := rows.Scan(&step, &at, &m.Samples, &memory, &memoryMax, &cpu, &cpuMax, &players, &playersMax); err != nil {
+		m := server.Sample{Step: step}
+		var at int64
+		var memory, memoryMax, cpu, cpuMax, players, playersMax sql.NullFloat64
+		if err := rows.Scan(&at, &m.Samples, &memory, &memoryMax, &cpu, &cpuMax, &players, &playersMax); err != nil {
 			return nil, s.fail("read the samples", err)
 		}
-		m.Step, m.At = time.Duration(step)*time.Second, time.Unix(at, 0).UTC()
+		m.At = time.Unix(at, 0).UTC()
 		m.Memory, m.MemoryMax = ofUnits(memory, memoryUnit), ofUnits(memoryMax, memoryUnit)
 		m.CPU, m.CPUMax = ofUnits(cpu, cpuUnit), ofUnits(cpuMax, cpuUnit)
 		m.Players, m.PlayersMax = ofUnits(players, playersUnit), ofUnits(playersMax, 1)
@@ -74,9 +75,13 @@ func (s *Store) Samples(ctx context.Context, id int64, from, to time.Time) ([]se
 	return samples, s.fail("read the samples", rows.Err())
 }
 
-// samplesQuery walks one range for each step.
-const samplesQuery = `SELECT step, at, ` + seriesColumns + ` FROM series
-	WHERE server_id = ? AND step IN (60, 600, 3600) AND at >= ? AND at < ? ORDER BY step, at`
+// samplesQuery walks one range for each step that is kept.
+const samplesQuery = `SELECT at / ?1 * ?1, sum(samples),
+	  sum(memory * samples) * 1.0 / sum(iif(memory IS NULL, 0, samples)), max(memory_max),
+	  sum(cpu * samples) * 1.0 / sum(iif(cpu IS NULL, 0, samples)), max(cpu_max),
+	  sum(players * samples) * 1.0 / sum(iif(players IS NULL, 0, samples)), max(players_max)
+	FROM series WHERE server_id = ?2 AND step IN (60, 600, 3600) AND at >= ?3 AND at < ?4
+	GROUP BY at / ?1 ORDER BY at / ?1`
 
 func inUnits(v *float64, unit float64) sql.NullInt64 {
 	if v == nil {
@@ -85,11 +90,11 @@ func inUnits(v *float64, unit float64) sql.NullInt64 {
 	return sql.NullInt64{Int64: int64(math.Round(*v / unit)), Valid: true}
 }
 
-func ofUnits(v sql.NullInt64, unit float64) *float64 {
+func ofUnits(v sql.NullFloat64, unit float64) *float64 {
 	if !v.Valid {
 		return nil
 	}
-	f := float64(v.Int64) * unit
+	f := v.Float64 * unit
 	return &f
 }
 

@@ -23,7 +23,7 @@ func minute(at time.Time, looks int, memory, percent, players float64) server.Sa
 
 func samples(t testing.TB, s *Store, id int64) []server.Sample {
 	t.Helper()
-	all, err := s.Samples(t.Context(), id, time.Unix(0, 0), clock.AddDate(10, 0, 0))
+	all, err := s.Samples(t.Context(), id, time.Unix(0, 0), clock.AddDate(10, 0, 0), time.Minute)
 	must(t, err)
 	return all
 }
@@ -91,15 +91,18 @@ func TestSamplesAreThinned(t *testing.T) {
 	thin(server.SeriesDays * 24 * time.Hour)
 	same(t, int64(0), thin(server.SeriesDays*24*time.Hour))
 
-	got := samples(t, s, a.ID)
-	type row struct {
-		Step time.Duration
-		At   time.Time
-	}
+	type row struct{ Step, At int64 }
 	rows, wantRows := map[row]int{}, map[row]int{}
+	kept, err := s.readers.QueryContext(ctx, `SELECT step, at FROM series`)
+	must(t, err)
+	defer kept.Close()
+	for kept.Next() {
+		var r row
+		must(t, kept.Scan(&r.Step, &r.At))
+		rows[r]++
+	}
 	var total server.Sample
-	for _, m := range got {
-		rows[row{m.Step, m.At}]++
+	for _, m := range samples(t, s, a.ID) {
 		total.Add(m)
 	}
 	for _, m := range all {
@@ -109,7 +112,7 @@ func TestSamplesAreThinned(t *testing.T) {
 		} else if m.At.Before(now.Add(-48 * time.Hour).Truncate(10 * time.Minute)) {
 			step = 10 * time.Minute
 		}
-		wantRows[row{step, m.At.Truncate(step)}] = 1
+		wantRows[row{int64(step / time.Second), m.At.Truncate(step).Unix()}] = 1
 	}
 	same(t, wantRows, rows)
 	var want server.Sample
@@ -122,6 +125,8 @@ func TestSamplesAreThinned(t *testing.T) {
 	}
 	// Over the last five days, whatever the rows.
 	from := now.Add(-5 * 24 * time.Hour)
+	got, err := s.Samples(ctx, a.ID, from.Truncate(10*time.Minute), now, 10*time.Minute)
+	must(t, err)
 	wantSeries, gotSeries := server.SeriesOf("a", from, now, all), server.SeriesOf("a", from, now, got)
 	if diff := cmp.Diff(wantSeries, gotSeries, cmpopts.EquateApprox(0.01, 0.02), cmp.Comparer(func(x, y *int64) bool {
 		return x == y || x != nil && y != nil && max(*x-*y, *y-*x) <= 1024
@@ -145,7 +150,7 @@ func TestSeriesQueriesUseTheirIndexes(t *testing.T) {
 		args []any
 		want []string
 	}{
-		samplesQuery:                             {[]any{1, 0, 100}, []string{"SEARCH series USING PRIMARY KEY (server_id=? AND step=? AND at>? AND at<?)"}},
+		samplesQuery:                             {[]any{60, 1, 0, 100}, []string{"SEARCH series USING PRIMARY KEY (server_id=? AND step=? AND at>? AND at<?)", "USE TEMP B-TREE FOR GROUP BY"}},
 		presenceQuery:                            {[]any{"a", 1, 0}, []string{"SEARCH history USING INDEX history_by_server (server=?)"}},
 		`DELETE FROM series WHERE server_id = ?`: {[]any{1}, []string{"SEARCH series USING PRIMARY KEY (server_id=?)"}},
 		`DELETE FROM series WHERE server_id = ? AND step = ? AND at < ?`: {[]any{1, 60, 0}, []string{"SEARCH series USING PRIMARY KEY (server_id=? AND step=? AND at<?)"}},
@@ -262,69 +267,81 @@ func TestVersion3IsBroughtUp(t *testing.T) {
 	same(t, 1, len(samples(t, s, row.ID)))
 }
 
-// BenchmarkSeries is what the series of 1,000 servers cost: a minute's write, the
-// answer about a day and about all of the time, a day's thinning of one server, and
-// the room that a server takes on the disk. Each part needs a database with two
-// days of minutes, ten days of ten minutes and a year of hours.
+// size is how large the database is, with nothing in its log.
+func size(b *testing.B, s *Store) int64 {
+	b.Helper()
+	_, err := s.conn.ExecContext(b.Context(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	must(b, err)
+	info, err := os.Stat(s.Path())
+	must(b, err)
+	return info.Size()
+}
+
+// BenchmarkSeries is what the series cost: the write of a minute of 1,000 servers,
+// that have had an hour of them; the answer about a day and about all of the time of
+// one that has a year of rows; a day's thinning of it; and the room that it takes.
 func BenchmarkSeries(b *testing.B) {
-	const many = 1000
-	s := newStore(b)
-	ids := make([]int64, many)
-	for i := range ids {
-		row, _ := create(b, s, server.Name(fmt.Sprintf("s%d", i)), uint16(20000+i))
-		ids[i] = row.ID
-	}
-	size := func() int64 {
-		_, err := s.conn.ExecContext(b.Context(), "PRAGMA wal_checkpoint(TRUNCATE)")
-		must(b, err)
-		info, err := os.Stat(s.Path())
-		must(b, err)
-		return info.Size()
-	}
-	empty := size()
 	now := clock.Truncate(time.Hour)
-	fill := func(step, from, to time.Duration) {
+	fill := func(b *testing.B, s *Store, ids []int64, step, from, to time.Duration) {
 		for at := now.Add(-from); at.Before(now.Add(-to)); at = at.Add(step) {
 			batch := map[int64]server.Sample{}
 			for _, id := range ids {
 				m := minute(at, int(step/(10*time.Second)), float64(1<<30+id<<20+at.Unix()%4096<<10), float64(at.Unix()%300), float64(at.Unix()%9))
-				m.At, m.Step = at.Truncate(step), step
+				m.Step = step
 				batch[id] = m
 			}
 			must(b, s.AddSamples(b.Context(), batch))
 		}
 	}
-	fill(time.Hour, 365*24*time.Hour, 14*24*time.Hour)
-	fill(10*time.Minute, 14*24*time.Hour, 48*time.Hour)
-	hours := size()
-	fill(time.Minute, 48*time.Hour, 0)
-	full := size()
-	b.Logf("%.1f KiB a server for a year, of which %.1f KiB are the minutes of two days",
-		float64(full-empty)/many/1024, float64(full-hours)/many/1024)
-	at := now
-	b.Run("minute", func(b *testing.B) {
-		for b.Loop() {
-			batch := map[int64]server.Sample{}
-			for _, id := range ids {
-				batch[id] = minute(at, 6, float64(1<<30+id), 50, 4)
-			}
-			must(b, s.AddSamples(b.Context(), batch))
-			at = at.Add(time.Minute)
+	with := func(b *testing.B, many int) (s *Store, ids []int64) {
+		s = newStore(b)
+		for i := range many {
+			row, _ := create(b, s, server.Name(fmt.Sprintf("s%d", i)), uint16(20000+i))
+			ids = append(ids, row.ID)
 		}
+		return s, ids
+	}
+	b.Run("minute", func(b *testing.B) {
+		s, ids := with(b, 1000)
+		fill(b, s, ids, time.Minute, time.Hour, 0)
+		for b.Loop() {
+			fill(b, s, ids, time.Minute, 0, -time.Minute)
+			now = now.Add(time.Minute)
+		}
+		size(b, s)
+		fill(b, s, ids, time.Minute, 0, -time.Minute)
+		info, err := os.Stat(s.Path() + "-wal")
+		must(b, err)
+		b.ReportMetric(float64(info.Size())/1024, "KiB-of-log/op")
 	})
+	s, ids := with(b, 20)
+	empty := size(b, s)
+	fill(b, s, ids, time.Hour, 365*24*time.Hour, 14*24*time.Hour)
+	fill(b, s, ids, 10*time.Minute, 14*24*time.Hour, 48*time.Hour)
+	long := size(b, s)
+	fill(b, s, ids, time.Minute, 48*time.Hour, 0)
+	many := float64(len(ids)) * 1024
+	full := size(b, s)
 	for name, span := range map[string]time.Duration{"day": 24 * time.Hour, "all": server.SeriesDays * 24 * time.Hour} {
 		b.Run(name, func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
-				all, err := s.Samples(b.Context(), ids[i%many], now.Add(-span), now)
+				all, err := s.Samples(b.Context(), ids[i%len(ids)], now.Add(-span), now, server.SeriesStep(span))
 				must(b, err)
 				server.SeriesOf("a", now.Add(-span), now, all)
 			}
+			b.ReportMetric(float64(full-empty)/many, "KiB/server")
+			b.ReportMetric(float64(full-long)/many, "KiB-of-minutes/server")
 		})
 	}
 	b.Run("thin", func(b *testing.B) {
-		later := now.Add(24 * time.Hour)
-		for i := 0; b.Loop() && i < many; i++ {
-			_, err := s.ThinSamples(b.Context(), ids[i], later, server.SeriesDays*24*time.Hour)
+		later, last := now, ids[0]
+		for b.Loop() {
+			later = later.Add(24 * time.Hour)
+			b.StopTimer()
+			now = later
+			fill(b, s, []int64{last}, time.Minute, 24*time.Hour, 0)
+			b.StartTimer()
+			_, err := s.ThinSamples(b.Context(), last, later, server.SeriesDays*24*time.Hour)
 			must(b, err)
 		}
 	})
