@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/left4med/left4med/client"
 )
@@ -16,10 +17,8 @@ func switchesAvailability(t *testing.T, l *lab) {
 		deed()
 		l.systemctl(t, "start", "left4med.service")
 	}
-	hadSpans := len(l.spans(t, "b"))
-	before := hadSpans - 1 // the last of them goes on
+	before := len(l.spans(t, "b")) - 1 // the last of them goes on
 
-	away(func() {}) // nothing happens
 	l.systemctl(t, "stop", unit("b"))
 	l.awaitMoment(t, "b", lost)
 	l.MustCtl(t, "start", "b")
@@ -33,9 +32,10 @@ func switchesAvailability(t *testing.T, l *lab) {
 	l.MustCtl(t, "start", "b")
 
 	const unseen = "unknown: left4med was not running"
-	same(t, "what it was", []string{
+	want := []string{
 		"up*", "down*: stopping", "up*", "down*: restarting, result signal", "up*", unseen, "up*", unseen, "down*: stopped", "up*",
-	}, l.spans(t, "b")[before:])
+	}
+	same(t, "what it was", want, l.spans(t, "b")[before:])
 	a, err := l.api(t).Availability(t.Context(), "b", 1)
 	if err != nil {
 		t.Fatal(err)
@@ -44,20 +44,26 @@ func switchesAvailability(t *testing.T, l *lab) {
 		t.Errorf("the sums: %+v", a)
 	}
 
-	// A daemon that ends stores the minute that it is at.
-	s := l.await(t, "b", "sampled", func(s *client.Server) bool { return s.CPUPercent != nil || s.CPUUsageNS == nil && s.Tasks != nil })
-	if s.CPUPercent != nil {
-		away(func() {})
-		series, err := l.api(t).Series(t.Context(), "b", 1)
-		if err != nil {
-			t.Fatal(err)
+	// A daemon that ends stores the minute that it is at. A sample is no event.
+	ctx := within(t, "a second sample")
+	for l.server(t, "b").CPUPercent == nil {
+		select {
+		case <-ctx.Done():
+			t.Fatal(ctx.Err())
+		case <-time.After(100 * time.Millisecond):
 		}
-		known := func(v *float64) bool { return v != nil }
-		if !slices.ContainsFunc(series.CPU, known) || len(series.At) != len(series.CPU) || series.StepSeconds != 60 {
-			t.Errorf("the series: %+v", series)
-		}
-		contains(t, l.ctl(t, "show", "b").Stdout, "availability", " % of 24 hours", "cpu  ", "over 24h")
 	}
+	away(func() {})
+	same(t, "what it was, after its run went on unseen", want, l.spans(t, "b")[before:])
+	series, err := l.api(t).Series(t.Context(), "b", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(v *float64) bool { return v != nil }
+	if !slices.ContainsFunc(series.CPU, known) || len(series.At) != len(series.CPU) || series.StepSeconds != 60 {
+		t.Errorf("the series: %+v", series)
+	}
+	contains(t, l.ctl(t, "show", "b").Stdout, "availability", " % of 24 hours", "cpu  ", "over 24h")
 }
 
 // spans are what a server was, one after the other; * is wanted.
