@@ -83,7 +83,7 @@ func (r Record) Availability() Availability {
 		r.To = r.From
 	}
 	l := r.lines()
-	a := Availability{From: r.From, To: r.To, Spans: []PresenceSpan{}}
+	a, all := Availability{From: r.From, To: r.To}, joiner{spans: []PresenceSpan{}}
 	var wanted, up, unknown time.Duration
 	for at := r.From; at.Before(r.To); {
 		s := l.at(at)
@@ -98,7 +98,7 @@ func (r Record) Availability() Availability {
 		case s.Wanted:
 			wanted += took
 		}
-		a.Spans = join(a.Spans, s)
+		all.add(s, l.state.at(at).state)
 		at = s.To
 	}
 	a.Wanted, a.Up, a.Unknown = wanted.Seconds(), up.Seconds(), unknown.Seconds()
@@ -106,25 +106,35 @@ func (r Record) Availability() Availability {
 		ratio := float64(up) / float64(wanted)
 		a.Ratio = &ratio
 	}
+	a.Spans = all.spans
 	if over := len(a.Spans) - maxSpans; over > 0 {
 		a.Spans, a.Cut = slices.Clone(a.Spans[over:]), true
 	}
 	return a
 }
 
-// join appends a span, or lengthens the last one if that says the same. Of a time
-// that it was down, a failure is the reason that counts.
-func join(spans []PresenceSpan, s PresenceSpan) []PresenceSpan {
-	n := len(spans)
-	if n == 0 || spans[n-1].State != s.State || spans[n-1].Wanted != s.Wanted || s.State == PresenceUnknown && spans[n-1].Reason != s.Reason {
-		return append(spans, s)
+// telling are the states in which a server is down, those first that say more of
+// why.
+var telling = [...]State{StateFailed, StateRestarting, StateStopped, StateStopping, StateStarting}
+
+// joiner puts spans together.
+type joiner struct {
+	spans []PresenceSpan
+	state State // that the last one's reason is of
+}
+
+// add appends a span, or lengthens the last one if that says the same.
+func (j *joiner) add(s PresenceSpan, state State) {
+	n := len(j.spans)
+	if n == 0 || j.spans[n-1].State != s.State || j.spans[n-1].Wanted != s.Wanted || s.State == PresenceUnknown && j.spans[n-1].Reason != s.Reason {
+		j.spans, j.state = append(j.spans, s), state
+		return
 	}
-	last := &spans[n-1]
+	last := &j.spans[n-1]
 	last.To = s.To
-	if last.State == PresenceDown && len(s.Reason) >= len(StateFailed) && s.Reason[:len(StateFailed)] == string(StateFailed) {
-		last.Reason = s.Reason
+	if s.State == PresenceDown && slices.Index(telling[:], state) < slices.Index(telling[:], j.state) {
+		last.Reason, j.state = s.Reason, state
 	}
-	return spans
 }
 
 // change is what holds from a time on.

@@ -25,7 +25,11 @@ func TestSampleTakesIn(t *testing.T) {
 // of its oldest part, which would tear gaps.
 func TestSeriesStep(t *testing.T) {
 	t.Parallel()
-	for hours := 1; hours <= SeriesDays*24; hours++ {
+	var spans []int
+	for hours := 1; hours < SeriesDays*24; hours += 1 + hours/20 { // all of the first day, then fewer and fewer
+		spans = append(spans, hours)
+	}
+	for _, hours := range append(spans, 48, 49, 14*24, 14*24+1, SeriesDays*24) {
 		span := time.Duration(hours) * time.Hour
 		step := SeriesStep(span)
 		s := SeriesOf("a", at(7), at(7).Add(span), nil)

@@ -33,7 +33,7 @@ func switchesAvailability(t *testing.T, l *lab) {
 
 	const unseen = "unknown: left4med was not running"
 	want := []string{
-		"up*", "down*: stopping", "up*", "down*: restarting, result signal", "up*", unseen, "up*", unseen, "down*: stopped", "up*",
+		"up*", "down*: stopped", "up*", "down*: restarting, result signal", "up*", unseen, "up*", unseen, "down*: stopped", "up*",
 	}
 	same(t, "what it was", want, l.spans(t, "b")[before:])
 	a, err := l.api(t).Availability(t.Context(), "b", 1)
