@@ -30,12 +30,7 @@ func (h *Hand) query(ctx context.Context, q probe.Query) (*probe.Answer, *probe.
 	}
 	answer := answerOf(info, took)
 	if q.Players {
-		players, err := h.games.Players(ctx, game)
-		if err != nil {
-			answer.ListFault = gameFault(ctx, err)
-		} else {
-			answer.List = listOf(players)
-		}
+		h.census(ctx, q, answer)
 	}
 	if fault := ownsUDP(q.Target); fault != nil {
 		return nil, fault
@@ -185,12 +180,4 @@ func answerOf(info srcds.Info, took time.Duration) *probe.Answer {
 		Password:   info.Password,
 		VAC:        info.VAC,
 	}
-}
-
-func listOf(players []srcds.Player) []probe.Player {
-	list := make([]probe.Player, 0, len(players))
-	for _, p := range players[:min(len(players), probe.MaxPlayers)] {
-		list = append(list, probe.Player{Name: probe.Text(p.Name), Score: p.Score, Seconds: min(p.Seconds, probe.MaxSeconds)})
-	}
-	return list
 }

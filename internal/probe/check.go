@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -85,10 +86,16 @@ func parseAnswer(text []byte) (*Answer, error) {
 	if a.List, err = parsePlayers(got.List); err != nil {
 		return nil, err
 	}
-	if a.ListFault != nil {
-		if err := checkFault(a.ListFault); err != nil {
+	for _, f := range []*Fault{a.ListFault, a.StatusFault} {
+		if f == nil {
+			continue
+		}
+		if err := checkFault(f); err != nil {
 			return nil, err
 		}
+	}
+	if a.Humans != nil && (*a.Humans < 0 || *a.Humans > MaxPlayers) {
+		return nil, fmt.Errorf("humans is %d, which is not within 0 and %d", *a.Humans, MaxPlayers)
 	}
 	return &a, nil
 }
@@ -115,7 +122,12 @@ func parsePlayers(text []byte) ([]Player, error) {
 		if !(p.Seconds >= 0 && p.Seconds <= MaxSeconds) {
 			return nil, fmt.Errorf("a player's seconds are %g, which is not within 0 and %g", p.Seconds, MaxSeconds)
 		}
-		p.Name = Text(p.Name)
+		for what, n := range map[string]*int{"userid": p.UserID, "ping": p.Ping, "loss": p.Loss} {
+			if n != nil && (*n < 0 || *n > math.MaxInt32) {
+				return nil, fmt.Errorf("a player's %s is %d, which cannot be", what, *n)
+			}
+		}
+		p.Name, p.SteamID, p.State = Text(p.Name), Text(p.SteamID), Text(p.State)
 		players = append(players, p)
 	}
 	return players, nil

@@ -24,6 +24,7 @@ func safe(t *testing.T, texts ...string) {
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"players":255,"list":[]}`, `{"list":[{"name":"\u001b[31m\ud800","score":-2147483648,"seconds":1e9}]}`,
+		`{"humans":-1}`, `{"humans":2,"status_fault":{"code":"password","detail":"no"},"list":[{"steam_id":"\u001b","userid":2,"bot":true,"ping":-1}]}`,
 		`{"list":null,"list_fault":{"code":"silent","detail":"\u2028"}}`, `{"list":{}}`, `{"list":[{"seconds":1e400}]}`,
 		"{\"name\":\"\xff\"}", `{"LIST":[1],"Name":"x"}`, `{}x`, `[`, ``,
 	} {
@@ -40,7 +41,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%+v was let through", a)
 		}
 		for _, p := range a.List {
-			safe(t, p.Name)
+			safe(t, p.Name, p.SteamID, p.State)
 			if math.IsNaN(p.Seconds) || p.Seconds < 0 || p.Seconds > MaxSeconds {
 				t.Errorf("%+v was let through", p)
 			}
