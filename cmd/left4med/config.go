@@ -45,6 +45,12 @@ type config struct {
 		Limit  int      `toml:"limit"`
 		Window duration `toml:"window"`
 	} `toml:"heal"`
+	WhenEmpty struct {
+		Timeout duration   `toml:"timeout"`
+		Grace   duration   `toml:"grace"`
+		Warn    []duration `toml:"warn"`
+		Say     string     `toml:"say"`
+	} `toml:"when_empty"`
 	History struct {
 		Entries int `toml:"entries"`
 		Days    int `toml:"days"`
@@ -91,6 +97,10 @@ func defaultConfig() config {
 	c.Flapping.Restarts, c.Flapping.Window.Duration = s.FlapRestarts, s.FlapWindow
 	c.Heal.First.Duration, c.Heal.Max.Duration = s.Heal.First, s.Heal.Max
 	c.Heal.Limit, c.Heal.Window.Duration = s.Heal.Limit, s.Heal.Window
+	c.WhenEmpty.Timeout.Duration, c.WhenEmpty.Grace.Duration, c.WhenEmpty.Say = s.WhenEmpty.Timeout, s.WhenEmpty.Grace, s.WhenEmpty.Say
+	for _, w := range s.WhenEmpty.Warn {
+		c.WhenEmpty.Warn = append(c.WhenEmpty.Warn, duration{w})
+	}
 	c.History.Entries, c.History.Days = s.HistoryEntries, s.HistoryDays
 	c.Series.Enabled, c.Series.Days = s.SeriesEnabled, s.SeriesDays
 	c.Servers.PortMin, c.Servers.PortMax = s.Ports.Low, s.Ports.High
@@ -169,7 +179,18 @@ func (c config) check() error {
 	case c.Backups.Keep < 1 || c.Backups.Keep > 1000:
 		return fmt.Errorf("[backups] keep is %d; it must lie between 1 and 1000", c.Backups.Keep)
 	}
+	if err := c.whenEmpty().Check(); err != nil {
+		return fmt.Errorf("[when_empty] %w", err)
+	}
 	return nil
+}
+
+func (c config) whenEmpty() server.EmptyPolicy {
+	p := server.EmptyPolicy{Timeout: c.WhenEmpty.Timeout.Duration, Grace: c.WhenEmpty.Grace.Duration, Say: c.WhenEmpty.Say}
+	for _, w := range c.WhenEmpty.Warn {
+		p.Warn = append(p.Warn, w.Duration)
+	}
+	return p
 }
 
 func (c config) settings() orchestrator.Settings {
@@ -181,6 +202,7 @@ func (c config) settings() orchestrator.Settings {
 			First: c.Heal.First.Duration, Max: c.Heal.Max.Duration,
 			Limit: c.Heal.Limit, Window: c.Heal.Window.Duration,
 		},
+		WhenEmpty:      c.whenEmpty(),
 		HistoryEntries: c.History.Entries, HistoryDays: c.History.Days,
 		SeriesEnabled: c.Series.Enabled, SeriesDays: c.Series.Days,
 		Ports:          server.PortRange{Low: c.Servers.PortMin, High: c.Servers.PortMax},

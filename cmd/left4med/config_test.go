@@ -64,6 +64,11 @@ first = "5s"
 max = "1m"
 limit = 3
 window = "2h"
+[when_empty]
+timeout = "12h"
+grace = "1s"
+warn = ["30s"]
+say = "Soon: %t"
 [history]
 entries = 2000
 days = 7
@@ -90,6 +95,7 @@ level = "debug"
 		ResyncInterval: 90 * time.Second,
 		FlapRestarts:   2, FlapWindow: time.Hour,
 		Heal:           server.HealPolicy{First: 5 * time.Second, Max: time.Minute, Limit: 3, Window: 2 * time.Hour},
+		WhenEmpty:      server.EmptyPolicy{Timeout: 12 * time.Hour, Grace: time.Second, Warn: []time.Duration{30 * time.Second}, Say: "Soon: %t"},
 		HistoryEntries: 2000, HistoryDays: 7, SeriesDays: 30,
 		QueryInterval: time.Minute,
 		Ports:         server.PortRange{Low: 28000, High: 28010}, KeepBackups: 3, FrozenAtMost: 5 * time.Second,
@@ -119,6 +125,9 @@ func TestConfigRefuses(t *testing.T) {
 		"[heal]\nmax = \"48h\"":                         "max",
 		"[heal]\nlimit = 0":                             "limit",
 		"[heal]\nwindow = \"5s\"":                       "window",
+		"[when_empty]\ntimeout = \"59s\"":               "[when_empty] timeout",
+		"[when_empty]\nwarn = [\"10m\", \"0s\"]":        "[when_empty] warn",
+		"[when_empty]\nsay = \"a; quit\"":               "[when_empty] say",
 		"[history]\nentries = 5":                        "entries",
 		"[history]\ndays = 0":                           "days",
 		"[series]\ndays = 0":                            "days",

@@ -19,9 +19,9 @@ func TestInstall(t *testing.T) {
 		Status int
 	}
 	for body, want := range map[string]asked{
-		``:                                 {server.JobInstall, "{Validate:false Restart:false}", http.StatusAccepted},
-		`{}`:                               {server.JobInstall, "{Validate:false Restart:false}", http.StatusAccepted},
-		`{"validate":true,"restart":true}`: {server.JobInstall, "{Validate:true Restart:true}", http.StatusAccepted},
+		``:                                 {server.JobInstall, "{Validate:false Restart:false When:}", http.StatusAccepted},
+		`{}`:                               {server.JobInstall, "{Validate:false Restart:false When:}", http.StatusAccepted},
+		`{"validate":true,"restart":true}`: {server.JobInstall, "{Validate:true Restart:true When:}", http.StatusAccepted},
 		`{"check":true}`:                   {server.JobCheck, "", http.StatusAccepted},
 		`{"check":true,"validate":true}`:   {Status: http.StatusBadRequest},
 		`{"restart":"yes"}`:                {Status: http.StatusBadRequest},

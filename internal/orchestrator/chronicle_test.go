@@ -213,7 +213,7 @@ func TestAJobYields(t *testing.T) {
 	r.run = &run{o: o, rec: r, job: &server.Job{ID: 17, Kind: server.JobStart, State: server.JobRunning}}
 	o.applyLink(r, false, false, server.BySignal)
 	o.mu.Unlock()
-	p := &plan{insert: []store.NewJob{{Supersedes: 17}}, records: []*record{r}}
+	p := &plan{insert: []store.NewJob{{Supersedes: []int64{17}}}, records: []*record{r}}
 	o.yield(t.Context(), p, true)
 	before := slices.Clone(written)
 	yields := !r.run.tells()

@@ -141,7 +141,7 @@ func (o *Orchestrator) heal(r *record, due time.Time) {
 
 // startHealing asks for the start.
 func (o *Orchestrator) startHealing(r *record) error {
-	p := o.plan(server.JobStart, []*record{r}, healer)
+	p := o.plan(server.JobStart, "", []*record{r}, healer)
 	if err := o.insertJobs(context.WithoutCancel(o.jobsCtx), p); err != nil {
 		return err
 	}

@@ -53,8 +53,9 @@ type held struct {
 }
 
 // Install asks for a job that installs or updates the game. While servers run on
-// the files, it is refused, unless they are to be stopped for it and brought back.
-// The same request twice is one job.
+// the files, it is refused, unless they are to be stopped for it and brought back:
+// at once, or when nobody plays on any of them. The same request twice is one job,
+// and any other takes the place of one that waits.
 func (o *Orchestrator) Install(ctx context.Context, opts server.InstallOptions, who server.Requester) (_ *server.Job, err error) {
 	defer o.noteRefused(who, string(server.JobInstall), "", &err)
 	if err := o.writable(); err != nil {
@@ -68,6 +69,13 @@ func (o *Orchestrator) Install(ctx context.Context, opts server.InstallOptions, 
 	if job, err := o.sameOfHost(server.JobInstall, opts); job != nil || err != nil {
 		return job, err
 	}
+	m := installMark{Options: opts}
+	if opts.When == server.WhenEmpty {
+		if err := o.noOrphanRuns(); err != nil {
+			return nil, err
+		}
+		return o.engageOfHost(ctx, server.JobInstall, mark{Install: &m, Wait: o.newWait(time.Now().UTC())}, who)
+	}
 	if err := o.untouched(ctx); err != nil {
 		return nil, err
 	}
@@ -80,14 +88,13 @@ func (o *Orchestrator) Install(ctx context.Context, opts server.InstallOptions, 
 		return nil, err
 	}
 	defer unclaim(claimed)
-	m := installMark{Options: opts}
 	if m.Held, err = o.inUse(); err != nil {
 		return nil, err
 	}
 	if len(m.Held) > 0 && !opts.Restart {
 		return nil, errInUse(m.Held)
 	}
-	return o.engageOfHost(ctx, server.JobInstall, m, who)
+	return o.engageOfHost(ctx, server.JobInstall, mark{Install: &m}, who)
 }
 
 // CheckUpdates asks for a job that asks Steam for its newest build. It changes no
@@ -102,7 +109,7 @@ func (o *Orchestrator) CheckUpdates(ctx context.Context, who server.Requester) (
 	if job, err := o.sameOfHost(server.JobCheck, server.InstallOptions{}); job != nil || err != nil {
 		return job, err
 	}
-	return o.engageOfHost(ctx, server.JobCheck, installMark{}, who)
+	return o.engageOfHost(ctx, server.JobCheck, mark{Install: &installMark{}}, who)
 }
 
 // sameOfHost judges a request against the job about the installation, if there is
@@ -110,7 +117,14 @@ func (o *Orchestrator) CheckUpdates(ctx context.Context, who server.Requester) (
 func (o *Orchestrator) sameOfHost(kind server.JobKind, opts server.InstallOptions) (*server.Job, error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	current, verdict := o.verdict(o.game.rec, kind)
+	if w := o.game.rec.waiter(); w != nil && kind == server.JobInstall && w.options == opts {
+		return w.job, nil
+	}
+	judge := server.Judge
+	if opts.When == server.WhenEmpty {
+		judge = server.JudgeWait
+	}
+	current, verdict := o.game.rec.judged(kind, judge)
 	switch {
 	case verdict == server.Accept:
 		return nil, nil
@@ -123,11 +137,16 @@ func (o *Orchestrator) sameOfHost(kind server.JobKind, opts server.InstallOption
 }
 
 // engageOfHost stores a job about the installation and begins it.
-func (o *Orchestrator) engageOfHost(ctx context.Context, kind server.JobKind, m installMark, who server.Requester) (*server.Job, error) {
-	all := mark{Install: &m}
-	rows, err := o.Store.InsertJobs(ctx, []store.NewJob{{Row: store.JobRow{
+func (o *Orchestrator) engageOfHost(ctx context.Context, kind server.JobKind, m mark, who server.Requester) (*server.Job, error) {
+	var supersedes []int64
+	o.mu.RLock()
+	if w := o.game.rec.waiter(); w != nil && kind.EndsWait() {
+		supersedes = []int64{w.job.ID}
+	}
+	o.mu.RUnlock()
+	rows, err := o.Store.InsertJobs(ctx, []store.NewJob{{Supersedes: supersedes, Row: store.JobRow{
 		Job:  server.Job{Kind: kind, State: server.JobQueued, RequestedBy: who, CreatedAt: time.Now().UTC()},
-		Mark: all.encode(), BootID: o.BootID,
+		Mark: m.encode(), BootID: o.BootID,
 	}}})
 	if err != nil {
 		return nil, err
@@ -136,7 +155,7 @@ func (o *Orchestrator) engageOfHost(ctx context.Context, kind server.JobKind, m 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := o.newRun(o.game.rec, rows[0])
-	o.holdAll(m.Held)
+	o.holdAll(m.Install.Held)
 	o.publishAll(server.ByJob) // healing holds still
 	o.launch(r)
 	return r.job, nil
@@ -223,7 +242,7 @@ func (o *Orchestrator) inUse() (all []held, err error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	for _, r := range o.order {
-		job, verdict := o.verdict(r, server.JobInstall)
+		job, verdict := r.judged(server.JobInstall, server.Judge)
 		busy := verdict != server.Accept
 		if busy && (r.state().Live() || job.Kind.Starts()) {
 			return nil, errBusy(r.row.Name, job)
@@ -243,7 +262,7 @@ func (o *Orchestrator) inUse() (all []held, err error) {
 
 // errInUse names what runs on the files.
 func errInUse(all []held) *server.Error {
-	return server.Errorf(server.CodeInstallationInUse, "the game cannot be installed or updated while servers run on its files: %s. Stop them, or run `l4d2ctl install --restart`, which stops them and brings back what ran", heldNames(all))
+	return server.Errorf(server.CodeInstallationInUse, "the game cannot be installed or updated while servers run on its files: %s. Stop them, or run `l4d2ctl install --restart`, which stops them and brings back what ran (with --restart-when-empty, once nobody plays)", heldNames(all))
 }
 
 // heldNames names what is held, the orphans among them by their units.

@@ -28,6 +28,7 @@ type Settings struct {
 	FlapRestarts   int           // more restarts by systemd than these within FlapWindow are flapping, default 5
 	FlapWindow     time.Duration // default 30 min
 	Heal           server.HealPolicy
+	WhenEmpty      server.EmptyPolicy
 	HistoryEntries int // as many are kept, default 100,000
 	HistoryDays    int // and none older than so many days, default 90
 	Ports          server.PortRange
@@ -48,7 +49,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		ResyncEnabled: true, ResyncInterval: 30 * time.Second,
 		JobsEnabled: true, Settle: 2 * time.Second,
-		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy,
+		FlapRestarts: 5, FlapWindow: 30 * time.Minute, Heal: server.DefaultHealPolicy, WhenEmpty: server.DefaultEmptyPolicy(),
 		HistoryEntries: 100_000, HistoryDays: 90, Ports: server.DefaultPorts,
 		ResourcesEvery: 10 * time.Second, SeriesEnabled: true, SeriesDays: server.SeriesDays,
 		QueryEnabled: true, QueryInterval: queryLeast,
@@ -97,6 +98,7 @@ type Orchestrator struct {
 	resync  *resyncer
 	starts  *turns
 	lists   *gamefiles.Finder
+	crowd   crowd
 
 	refusals  *refusals
 	chronicle *chronicle
@@ -173,6 +175,7 @@ func New(opts Options) *Orchestrator {
 		o.Meter = noMeter{}
 	}
 	o.jobsCtx, o.stopJobs = context.WithCancelCause(context.Background())
+	o.crowd = o
 	o.linker = newLinker(o)
 	o.resync = newResyncer(o)
 	o.refusals = newRefusals(o)

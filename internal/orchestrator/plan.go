@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -16,7 +17,9 @@ type plan struct {
 	records []*record // of insert
 }
 
-func (o *Orchestrator) plan(kind server.JobKind, records []*record, who server.Requester) *plan {
+// plan decides what a request for a job amounts to, which begins at once, or when it
+// may.
+func (o *Orchestrator) plan(kind server.JobKind, when server.When, records []*record, who server.Requester) *plan {
 	p := &plan{jobs: map[server.Name]*server.Job{}, refused: map[server.Name]*server.Error{}}
 	links, err := o.Units.LinksChanged()
 	if err != nil {
@@ -27,7 +30,7 @@ func (o *Orchestrator) plan(kind server.JobKind, records []*record, who server.R
 	defer o.mu.RUnlock()
 	for _, r := range records {
 		name := r.row.Name
-		current, verdict := o.verdict(r, kind)
+		current, verdict := o.verdict(r, kind, when)
 		switch {
 		case o.records[name] != r:
 			p.refused[name] = errNoServer(name)
@@ -45,15 +48,22 @@ func (o *Orchestrator) plan(kind server.JobKind, records []*record, who server.R
 			p.refused[name] = server.Errorf(server.CodeBusy, "the server %s is half made or half removed (%s) and the job that was to end that failed; `l4d2ctl delete %s` removes it", name, r.row.Phase, name)
 			continue
 		}
+		m := mark{Linked: r.enabled, Links: links}
+		if when == server.WhenEmpty {
+			m.Wait = o.newWait(now)
+		}
 		job := store.NewJob{Row: store.JobRow{
 			Job: server.Job{
 				Server: name, ServerID: r.row.ID, Kind: kind, State: server.JobQueued,
 				RequestedBy: who, CreatedAt: now,
 			},
-			Mark: mark{Linked: r.enabled, Links: links}.encode(), BootID: o.BootID,
+			Mark: m.encode(), BootID: o.BootID,
 		}}
 		if verdict == server.Supersede {
-			job.Supersedes = current.ID
+			job.Supersedes = append(job.Supersedes, current.ID)
+		}
+		if w := r.waiter(); w != nil && kind.EndsWait() {
+			job.Supersedes = append(job.Supersedes, w.job.ID)
 		}
 		if kind == server.JobDelete {
 			phase := server.PhaseDeleting
@@ -65,13 +75,25 @@ func (o *Orchestrator) plan(kind server.JobKind, records []*record, who server.R
 	return p
 }
 
-// verdict judges a request against the server's job, if it has one. A job whose
+// verdict judges a request against the server's jobs. One that waits until nobody
+// plays is in the way of its like alone. The caller holds o.mu.
+func (o *Orchestrator) verdict(r *record, kind server.JobKind, when server.When) (*server.Job, server.Verdict) {
+	if when != server.WhenEmpty {
+		return r.judged(kind, server.Judge)
+	}
+	if w := r.waiter(); w != nil {
+		return w.job, server.Join
+	}
+	return r.judged(kind, server.JudgeWait)
+}
+
+// judged judges a request against the job at work, if there is one. A job whose
 // work is over is no longer in the way. The caller holds o.mu.
-func (o *Orchestrator) verdict(r *record, kind server.JobKind) (*server.Job, server.Verdict) {
+func (r *record) judged(kind server.JobKind, judge func(requested, current server.JobKind) server.Verdict) (*server.Job, server.Verdict) {
 	if r.run == nil || r.run.ending || r.run.job.State.Finished() {
 		return nil, server.Accept
 	}
-	return r.run.job, server.Judge(kind, r.run.job.Kind)
+	return r.run.job, judge(kind, r.run.job.Kind)
 }
 
 func errBusy(name server.Name, job *server.Job) *server.Error {
@@ -105,7 +127,7 @@ func (o *Orchestrator) yield(ctx context.Context, p *plan, yields bool) {
 	var any bool
 	o.mu.Lock()
 	for i, job := range p.insert {
-		if r := p.records[i].run; r != nil && job.Supersedes == r.job.ID {
+		if r := p.records[i].run; r != nil && slices.Contains(job.Supersedes, r.job.ID) {
 			r.yields, any = yields, true
 		}
 	}

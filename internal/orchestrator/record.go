@@ -44,6 +44,7 @@ type record struct {
 	driftSince time.Time
 
 	run     *run // the job queued or running
+	waiting *run // a job that waits beside it until nobody plays
 	entry   *Entry
 	changed chan struct{} // closed at the next publication
 	claimed chan struct{} // holds a value while a request is being judged; not guarded
@@ -165,6 +166,8 @@ func (r *record) view(heal server.HealPolicy) server.Server {
 	}
 	if r.run != nil {
 		s.Job = r.run.job
+	} else if w := r.waiter(); w != nil {
+		s.Job = w.job
 	}
 	return s
 }

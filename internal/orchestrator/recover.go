@@ -32,13 +32,10 @@ func (o *Orchestrator) recover(ctx context.Context) {
 		o.Log.Error().Err(err).Msg("cannot read the unfinished jobs; they are tried again at the next start")
 		return
 	}
-	newest := map[int64]int64{} // of each server, and of the installation
-	for _, row := range rows {
-		newest[subjectOf(row)] = row.ID
-	}
+	newest := newestOf(rows)
 	var verdicts []error
 	for i, row := range rows {
-		if last := newest[subjectOf(row)]; subjectOf(row) != 0 && last != row.ID {
+		if last := newest[placeOf(row)]; subjectOf(row) != 0 && last != row.ID {
 			rows[i].SupersededBy = &last
 			verdicts = append(verdicts, server.Errorf(server.CodeOvertaken, "another job for %s was asked for before this one's end was stored", about(row)))
 			continue
@@ -77,6 +74,29 @@ func subjectOf(row store.JobRow) int64 {
 		return -1
 	}
 	return row.ServerID
+}
+
+// place is what a server, or the installation, has one of: a job at work, and one
+// that waits until nobody plays.
+type place struct {
+	subject int64
+	waits   bool
+}
+
+func placeOf(row store.JobRow) place { return place{subjectOf(row), waits(row)} }
+
+// newestOf tells of unfinished jobs, oldest first, which one counts in each place. One
+// that waits is ended also by another that was asked for later.
+func newestOf(rows []store.JobRow) map[place]int64 {
+	newest := map[place]int64{}
+	for _, row := range rows {
+		p := placeOf(row)
+		newest[p] = row.ID
+		if row.Kind.EndsWait() {
+			newest[place{p.subject, true}] = row.ID
+		}
+	}
+	return newest
 }
 
 // about is what a stored job is about, in words.

@@ -32,6 +32,17 @@ func (o *Orchestrator) writable() *server.Error {
 // names; a server that is refused does not hold up the others. The same request
 // twice is one job.
 func (o *Orchestrator) Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) (jobs []*server.Job, refused []Refusal, err error) {
+	return o.request(ctx, kind, "", names, who)
+}
+
+// RestartWhenEmpty is Request for restarts of which each begins when nobody plays on
+// its server. What else is asked of a server meanwhile is done beside the wait, but a
+// restart and what leaves it stopped take the waiting job's place.
+func (o *Orchestrator) RestartWhenEmpty(ctx context.Context, names []server.Name, who server.Requester) (jobs []*server.Job, refused []Refusal, err error) {
+	return o.request(ctx, server.JobRestart, server.WhenEmpty, names, who)
+}
+
+func (o *Orchestrator) request(ctx context.Context, kind server.JobKind, when server.When, names []server.Name, who server.Requester) (jobs []*server.Job, refused []Refusal, err error) {
 	defer o.noteRefusedOf(who, string(kind), names, &refused, &err)
 	if err := o.writable(); err != nil {
 		return nil, nil, err
@@ -42,7 +53,7 @@ func (o *Orchestrator) Request(ctx context.Context, kind server.JobKind, names [
 	}
 	defer unclaim(claimed)
 
-	plan := o.plan(kind, claimed, who)
+	plan := o.plan(kind, when, claimed, who)
 	if err := o.insertJobs(ctx, plan); err != nil {
 		return nil, nil, err
 	}

@@ -173,7 +173,7 @@ func (o *Orchestrator) Restore(ctx context.Context, name server.Name, id int64, 
 	if err := o.hasBackup(name, id); err != nil {
 		return nil, err
 	}
-	p := o.plan(server.JobRestore, []*record{rec}, who)
+	p := o.plan(server.JobRestore, "", []*record{rec}, who)
 	if job := p.jobs[name]; job != nil && !o.restores(rec, id) {
 		return nil, errBusy(name, job)
 	}
@@ -232,7 +232,7 @@ func (o *Orchestrator) DeleteBackup(ctx context.Context, name server.Name, id in
 	}
 	defer release()
 	o.mu.RLock()
-	current, verdict := o.verdict(rec, "")
+	current, verdict := rec.judged("", server.Judge)
 	o.mu.RUnlock()
 	if verdict == server.Busy && (current.Kind == server.JobRestore || current.Kind == server.JobDelete) {
 		return errBusy(name, current)

@@ -36,6 +36,7 @@ type run struct {
 const (
 	stepBegun = "begun" // running; no link was changed by it yet
 	stepLink  = "link"  // about to change, or has changed, the enablement link
+	stepWait  = "wait"  // nothing is changed before nobody plays
 
 	// Of an install.
 	stepInstall = "install" // its servers are stopped; the unit is about to run, or runs
@@ -48,6 +49,8 @@ type mark struct {
 	Linked     bool   `json:"linked"`               // the link stood when the step was noted
 	Links      int64  `json:"links"`                // mtime of the directory of links then, in ns
 	Invocation string `json:"invocation,omitempty"` // the unit's run then
+
+	Wait *waitMark `json:"wait,omitempty"` // of a job that waits, or has waited, until nobody plays
 
 	Install *installMark `json:"install,omitempty"` // of a job about the installation
 
@@ -85,25 +88,38 @@ var (
 	errSuperseded = errors.New("superseded by a later job")
 )
 
-// newRun makes a run and puts it in its record's place. The caller holds o.mu
-// and calls launch afterwards.
+// newRun makes a run and puts it in its record's place, or, if it is to wait until
+// nobody plays, beside. The caller holds o.mu and calls launch afterwards.
 func (o *Orchestrator) newRun(rec *record, row store.JobRow) *run {
-	r := &run{o: o, rec: rec, row: row, after: rec.run, done: make(chan struct{})}
+	r := &run{o: o, rec: rec, row: row, done: make(chan struct{})}
 	job := row.Job
 	r.job = &job
 	r.remember(row.Mark)
 	r.ctx, r.cancel = context.WithCancelCause(o.jobsCtx)
 	o.runs[row.ID] = r
-	if r.after != nil {
-		r.after.supersededBy(r)
+	if w := rec.waiter(); w != nil && row.Kind.EndsWait() {
+		w.supersededBy(r)
 	}
-	rec.run = r
-	if rec.healing.unset(); row.Kind.Starts() && !r.heals() {
-		rec.healing = healing{} // an operator's start begins anew
+	if waits(row) {
+		rec.waiting = r
+	} else {
+		o.occupy(rec, r)
 	}
 	o.emit(&Event{Type: EventJob, value: r.job})
 	o.publish(rec, server.ByJob)
 	return r
+}
+
+// occupy gives a record to a run, which takes the place of the one that is there.
+// The caller holds o.mu.
+func (o *Orchestrator) occupy(rec *record, r *run) {
+	if r.after = rec.run; r.after != nil {
+		r.after.supersededBy(r)
+	}
+	rec.run = r
+	if rec.healing.unset(); r.row.Kind.Starts() && !r.heals() {
+		rec.healing = healing{} // an operator's start begins anew
+	}
 }
 
 // launch begins the work, which ends with the daemon and not with the request.
@@ -137,7 +153,7 @@ func (r *run) execute() {
 	defer close(r.done)
 	defer r.cancel(nil)
 	defer r.leaveCohort()
-	if r.row.Kind == server.JobInitialize || r.row.Kind == server.JobAdopt || r.after != nil {
+	if r.row.Kind == server.JobInitialize || r.row.Kind == server.JobAdopt || r.after != nil || waits(r.row) {
 		r.leaveCohort() // the others shall not wait for what this one waits for
 	}
 	if r.after != nil {
@@ -152,6 +168,11 @@ func (r *run) execute() {
 func (r *run) work() error {
 	if err := context.Cause(r.ctx); err != nil {
 		return err
+	}
+	if waits(r.row) {
+		if err := r.awaitEmpty(); err != nil {
+			return err
+		}
 	}
 	switch r.row.Kind {
 	case server.JobInitialize:
@@ -249,6 +270,9 @@ func (o *Orchestrator) settleRun(r *run, job *server.Job) {
 	delete(o.runs, r.row.ID)
 	if r.rec.run == r {
 		r.rec.run = nil
+	}
+	if r.rec.waiting == r {
+		r.rec.waiting = nil
 	}
 	if o.records[r.rec.row.Name] == r.rec {
 		o.publish(r.rec, server.ByJob)

@@ -132,9 +132,8 @@ func (r *run) turn() (func(), error) {
 	return r.o.starts.take(r.ctx, func() { r.say("waiting for its turn to start") })
 }
 
-// startable looks whether there is anything to start, before anything is
-// changed.
-func (r *run) startable() error {
+// complete looks whether there is anything to start.
+func (r *run) complete() error {
 	o, name := r.o, r.rec.row.Name
 	o.mu.RLock()
 	template, masked := o.host.template, r.rec.masked
@@ -149,9 +148,15 @@ func (r *run) startable() error {
 		o.setMissing(r.rec)
 		return err
 	}
-	if err := o.Files.Installed(); err != nil {
+	return o.Files.Installed()
+}
+
+// startable looks whether the server can be started, before anything is changed.
+func (r *run) startable() error {
+	if err := r.complete(); err != nil {
 		return err
 	}
+	o := r.o
 	return r.reach(func() error { return o.untouched(r.ctx) })
 }
 

@@ -48,7 +48,7 @@ func newMachine(t *testing.T, release machine.Release) *machine.Machine {
 	m := machine.New(t, release)
 	for name, text := range map[string]string{
 		"left4me-server@.service": gameUnit, "left4me-overlay@.service": helperUnit,
-		"left4me-upper@.service": helperUnit, "left4me-clear@.service": helperUnit,
+		"left4me-install.service": helperUnit, "left4me-upper@.service": helperUnit, "left4me-clear@.service": helperUnit,
 		"left4me-backup@.service": helperUnit, "left4me-verify@.service": helperUnit, "left4me-restore@.service": helperUnit,
 	} {
 		if err := m.WriteFile(t.Context(), "/etc/systemd/system/"+name, []byte(text), 0o644); err != nil {

@@ -33,6 +33,10 @@ func (k JobKind) Ends() bool {
 	return false
 }
 
+// EndsWait says whether a request for the kind takes the place of a job that waits
+// until nobody plays. All others go on beside it.
+func (k JobKind) EndsWait() bool { return k == JobRestart || k == JobInstall || k.Ends() }
+
 // OfHost says whether jobs of the kind are about the installation that all servers
 // share, and no server's.
 func (k JobKind) OfHost() bool { return k == JobInstall || k == JobCheck }
@@ -113,6 +117,15 @@ const (
 	Supersede                // the other job ends canceled, the new one takes its place
 	Busy                     // refuse with the job in the way
 )
+
+// JudgeWait is Judge for a request that is to wait until nobody plays: it does so
+// beside a backup, and beside a check for updates.
+func JudgeWait(requested, current JobKind) Verdict {
+	if current == JobBackup || current == JobCheck {
+		return Accept
+	}
+	return Judge(requested, current)
+}
 
 // Judge decides between a new request and the job that is queued or in flight
 // for its server; current is empty when there is none. A stop always wins:

@@ -21,6 +21,7 @@ const CodeInstallationInUse Code = "installation-in-use"
 type InstallOptions struct {
 	Validate bool `json:"validate,omitempty"` // every file is compared with Steam's
 	Restart  bool `json:"restart,omitempty"`  // servers that run are stopped for it and brought back
+	When     When `json:"when,omitempty"`     // with Restart: not before nobody plays on any of them
 }
 
 // Updates is what is known of the builds of the game. What is not known is left

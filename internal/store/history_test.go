@@ -40,7 +40,7 @@ func TestHistoryOfJobs(t *testing.T) {
 	must(t, s.SetStep(ctx, []StepUpdate{{JobID: 2, Step: "begun", StartedAt: clock}})) // not an entry
 	stop := newJob(server.JobStop)
 	stop.Server, stop.ServerID, stop.CreatedAt = "a", a.ID, clock.Add(time.Minute)
-	stopped, err := s.InsertJobs(ctx, []NewJob{{Row: stop, Supersedes: started[0].ID}})
+	stopped, err := s.InsertJobs(ctx, []NewJob{{Row: stop, Supersedes: []int64{started[0].ID}}})
 	must(t, err)
 	failed := stopped[0]
 	failed.State, failed.FinishedAt = server.JobFailed, clock.Add(time.Hour)

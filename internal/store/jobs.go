@@ -23,7 +23,7 @@ type JobRow struct {
 // NewJob is a job to insert, with what must be stored together with it.
 type NewJob struct {
 	Row        JobRow
-	Supersedes int64         // an unfinished job that ends canceled in favour of this one; 0: none
+	Supersedes []int64       // unfinished jobs that end canceled in favour of this one
 	Phase      *server.Phase // the new phase of the job's server; nil: as it is
 }
 
@@ -62,8 +62,8 @@ func (s *Store) InsertJobs(ctx context.Context, jobs []NewJob) ([]JobRow, error)
 			if err := s.insertJob(ctx, q, &rows[i]); err != nil {
 				return err
 			}
-			if n.Supersedes != 0 {
-				if err := supersede(ctx, q, n.Supersedes, &rows[i]); err != nil {
+			for _, id := range n.Supersedes {
+				if err := supersede(ctx, q, id, &rows[i]); err != nil {
 					return err
 				}
 			}

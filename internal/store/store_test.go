@@ -245,7 +245,7 @@ func TestSupersede(t *testing.T) {
 	del := newJob(server.JobDelete)
 	del.Server, del.ServerID, del.CreatedAt = "a", a.ID, clock.Add(time.Minute)
 	phase := server.PhaseDeleting
-	jobs, err := s.InsertJobs(ctx, []NewJob{{Row: del, Supersedes: started[0].ID, Phase: &phase}})
+	jobs, err := s.InsertJobs(ctx, []NewJob{{Row: del, Supersedes: []int64{started[0].ID}, Phase: &phase}})
 	must(t, err)
 	want := started[0]
 	want.State, want.FinishedAt, want.SupersededBy = server.JobCanceled, del.CreatedAt, &jobs[0].ID
@@ -257,10 +257,10 @@ func TestSupersede(t *testing.T) {
 	// One that had ended is not touched; one that fails takes all with it.
 	bad := newJob(server.JobStop)
 	bad.Server, bad.ServerID = "a", 99
-	_, err = s.InsertJobs(ctx, []NewJob{{Row: start, Supersedes: jobs[0].ID}, {Row: bad}})
+	_, err = s.InsertJobs(ctx, []NewJob{{Row: start, Supersedes: []int64{jobs[0].ID}}, {Row: bad}})
 	fails(t, err, server.CodeInternal, "FOREIGN KEY")
 	same(t, server.JobQueued, jobState(t, s, jobs[0].ID))
-	_, err = s.InsertJobs(ctx, []NewJob{{Row: start, Supersedes: first.ID}})
+	_, err = s.InsertJobs(ctx, []NewJob{{Row: start, Supersedes: []int64{first.ID}}})
 	must(t, err)
 	same(t, server.JobSucceeded, jobState(t, s, first.ID))
 }

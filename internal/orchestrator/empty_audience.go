@@ -1,0 +1,161 @@
+package orchestrator
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/left4med/left4med/internal/server"
+)
+
+// audience is who plays on the servers that a job waits for.
+type audience struct {
+	running int       // servers that run, orphans among them
+	people  int       // who plays on them, as far as that is known
+	playing []*record // where somebody plays
+	silent  []string  // where that is not known
+	many    bool      // several servers are meant
+	asOf    time.Time // the oldest of the answers that say so; zero when there is none
+}
+
+// empty says whether nobody plays, for sure.
+func (c audience) empty() bool { return c.people == 0 && len(c.silent) == 0 }
+
+// String says who plays.
+func (c audience) String() string {
+	var parts []string
+	switch {
+	case c.people > 0 && c.many:
+		names := make([]string, len(c.playing))
+		for i, r := range c.playing {
+			names[i] = string(r.row.Name)
+		}
+		parts = append(parts, playerCount(c.people)+" on "+someOf(names))
+	case c.people > 0:
+		parts = append(parts, playerCount(c.people))
+	}
+	switch {
+	case len(c.silent) > 0 && c.many:
+		parts = append(parts, "no answer from "+someOf(c.silent))
+	case len(c.silent) > 0:
+		parts = append(parts, "no answer from the game")
+	}
+	if len(parts) == 0 {
+		return "nobody at the moment"
+	}
+	return strings.Join(parts, ", and ")
+}
+
+func playerCount(n int) string {
+	if n == 1 {
+		return "1 player"
+	}
+	return fmt.Sprintf("%d players", n)
+}
+
+// count looks who plays on the servers that the job waits for: its own, or all that
+// run. Of one that is not up yet, or goes down, nothing is known.
+func (w *emptyWait) count() audience {
+	o, c := w.o, audience{many: w.row.Kind.OfHost()}
+	all := []*record{w.rec}
+	up := map[*record]bool{}
+	o.mu.RLock()
+	if c.many {
+		all = slices.DeleteFunc(slices.Clone(o.order), func(r *record) bool { return !r.state().Live() })
+		c.silent = o.runningOrphans()
+	}
+	for _, r := range all {
+		up[r] = r.state() == server.StateRunning
+		if g := r.entry.Game; g != nil && (c.asOf.IsZero() || g.QueriedAt.Before(c.asOf)) {
+			c.asOf = g.QueriedAt
+		}
+	}
+	o.mu.RUnlock()
+	c.running = len(all) + len(c.silent)
+	type told struct {
+		people int
+		known  bool
+	}
+	answers := make([]told, len(all))
+	var g errgroup.Group // a game may have to be asked who of its players are bots
+	g.SetLimit(heldAtOnce)
+	for i, r := range all {
+		if up[r] {
+			g.Go(func() error {
+				answers[i].people, answers[i].known = o.crowd.people(w.ctx, r)
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // none of them fails
+	for i, r := range all {
+		switch a := answers[i]; {
+		case !a.known:
+			c.silent = append(c.silent, string(r.row.Name))
+		case a.people > 0:
+			c.people += a.people
+			c.playing = append(c.playing, r)
+		}
+	}
+	return c
+}
+
+// runningOrphans are the units of no server that run, as people read them. The
+// caller holds o.mu.
+func (o *Orchestrator) runningOrphans() (units []string) {
+	for _, n := range o.orphanUnits() {
+		if server.DeriveState(n.unit).Live() {
+			units = append(units, server.Visible(unitOf(n.instance))+" (an orphan)")
+		}
+	}
+	return units
+}
+
+// noOrphanRuns refuses to wait for what can never be known.
+func (o *Orchestrator) noOrphanRuns() error {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if units := o.runningOrphans(); len(units) > 0 {
+		return server.Errorf(server.CodeInstallationInUse, "the game cannot be updated when nobody plays, because nobody can tell who plays on %s. Adopt or end what is an orphan (`l4d2ctl orphans`), then ask again", someOf(units))
+	}
+	return nil
+}
+
+// takeInstallation begins the install: it is judged as one that is asked for now,
+// once more who plays among it. What is in its way is gone at a later look.
+func (w *emptyWait) takeInstallation() (taken bool, err error) {
+	o, rec := w.o, w.rec
+	if err := errors.Join(o.untouched(w.ctx), o.Resync(w.ctx)); err != nil {
+		return false, nil
+	}
+	o.game.judging.Lock()
+	defer o.game.judging.Unlock()
+	o.setAsking(true)
+	defer o.setAsking(false)
+	claimed, _, err := o.claim(w.ctx, o.names())
+	if err != nil {
+		return false, nil
+	}
+	defer unclaim(claimed)
+	all, err := o.inUse()
+	if err != nil || !w.count().empty() {
+		return false, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if w.ctx.Err() != nil || rec.run != nil {
+		return false, nil
+	}
+	m := *w.mark.Install
+	m.Held = all
+	w.mark.Install = &m
+	rec.waiting = nil
+	o.occupy(rec, w.run)
+	o.holdAll(all)
+	o.publishAll(server.ByJob) // healing holds still
+	return true, nil
+}
