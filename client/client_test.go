@@ -46,6 +46,14 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			asked{Method: "POST", URI: "/v1/servers/a/stop"}},
 		{"restart", func(ctx context.Context, c *client.Client) error { _, err := c.Restart(ctx, "a"); return err },
 			asked{Method: "POST", URI: "/v1/servers/a/restart"}},
+		{"restart when empty", func(ctx context.Context, c *client.Client) error {
+			_, err := c.RestartWhenEmpty(ctx, "a")
+			return err
+		}, asked{Method: "POST", URI: "/v1/servers/a/restart?when=empty"}},
+		{"restart all when empty", func(ctx context.Context, c *client.Client) error {
+			_, err := c.RestartAllWhenEmpty(ctx, []string{"a", "b"})
+			return err
+		}, asked{Method: "POST", URI: "/v1/actions", Body: `{"action":"restart","when":"empty","servers":["a","b"]}`}},
 		{"delete", func(ctx context.Context, c *client.Client) error { _, err := c.Delete(ctx, "a"); return err },
 			asked{Method: "DELETE", URI: "/v1/servers/a"}},
 		{"actions", func(ctx context.Context, c *client.Client) error {

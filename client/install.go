@@ -7,7 +7,7 @@ import (
 
 // Install asks for the game to be installed or updated; the job is returned at
 // once. While servers run it is refused, unless opts.Restart has them stopped and
-// brought back.
+// brought back: at once, or with opts.When, WhenEmpty, when nobody plays on any.
 func (c *Client) Install(ctx context.Context, opts InstallOptions) (*Job, error) {
 	return c.install(ctx, opts)
 }

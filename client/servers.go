@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 )
 
@@ -88,6 +89,13 @@ func (c *Client) Restart(ctx context.Context, name string) (*Job, error) {
 	return one[Job](ctx, c, request{method: http.MethodPost}, name, "/restart")
 }
 
+// RestartWhenEmpty is Restart once nobody plays on the server. The job, which is
+// returned at once, waits for that; its progress begins with WaitingForEmpty. It can
+// be canceled, and fails with CodeNotEmpty when the wait is too long.
+func (c *Client) RestartWhenEmpty(ctx context.Context, name string) (*Job, error) {
+	return one[Job](ctx, c, request{method: http.MethodPost, query: url.Values{"when": {string(WhenEmpty)}}}, name, "/restart")
+}
+
 // Reset disables and stops a server and removes all that its game wrote; its
 // settings stay. The job is returned at once.
 func (c *Client) Reset(ctx context.Context, name string) (*Job, error) {
@@ -103,10 +111,21 @@ func (c *Client) Delete(ctx context.Context, name string) (*Job, error) {
 // Actions does the same to many servers with one enable call and one reload.
 // One that is refused does not keep the others from it.
 func (c *Client) Actions(ctx context.Context, action Action, names []string) (*ActionResult, error) {
+	return c.actions(ctx, action, "", names)
+}
+
+// RestartAllWhenEmpty is RestartWhenEmpty for many servers, each of which is
+// restarted when nobody plays on it.
+func (c *Client) RestartAllWhenEmpty(ctx context.Context, names []string) (*ActionResult, error) {
+	return c.actions(ctx, ActionRestart, WhenEmpty, names)
+}
+
+func (c *Client) actions(ctx context.Context, action Action, when When, names []string) (*ActionResult, error) {
 	body := struct {
 		Action  Action   `json:"action"`
+		When    When     `json:"when,omitempty"`
 		Servers []string `json:"servers"`
-	}{action, names}
+	}{action, when, names}
 	var result ActionResult
 	if _, err := c.ask(ctx, request{method: http.MethodPost, path: "/v1/actions", body: body}, &result); err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ type (
 	Overlay = server.Overlay
 
 	InstallOptions = server.InstallOptions
+	When           = server.When
 	Updates        = server.Updates
 
 	Backup       = server.Backup
@@ -74,6 +75,13 @@ const (
 const (
 	DesiredRunning = server.DesiredRunning
 	DesiredStopped = server.DesiredStopped
+)
+
+// WhenEmpty has a job wait until nobody plays. The progress of one that does begins
+// with WaitingForEmpty.
+const (
+	WhenEmpty       = server.WhenEmpty
+	WaitingForEmpty = server.WaitingForEmpty
 )
 
 // The kinds of drift.
@@ -194,6 +202,7 @@ const (
 	CodeInternal           = server.CodeInternal
 
 	CodeInstallationInUse   = server.CodeInstallationInUse
+	CodeNotEmpty            = server.CodeNotEmpty
 	CodeSteamCMDMissing     = server.CodeSteamCMDMissing
 	CodeNoNetwork           = server.CodeNoNetwork
 	CodeInvalidPlatform     = server.CodeInvalidPlatform

@@ -20,6 +20,8 @@ type actInput struct {
 type actBody struct {
 	Action  string   `json:"action" enum:"start,stop,restart"`
 	Servers []string `json:"servers" minItems:"1" maxItems:"10000" nullable:"false" doc:"Names; one that stands there twice counts once."`
+
+	When server.When `json:"when,omitempty" enum:"empty" doc:"Of a restart; empty: each waits until nobody plays on its server."`
 }
 
 type actOutput struct {
@@ -47,6 +49,10 @@ func (h *handler) act(ctx context.Context, in *actInput) (*actOutput, error) {
 	if err != nil {
 		return nil, err
 	}
+	if in.Body.When != "" && in.Body.Action != string(server.JobRestart) {
+		return nil, &server.Error{Code: server.CodeInvalidRequest, Field: "when",
+			Detail: "only a restart waits until nobody plays; leave out when, or ask for restart"}
+	}
 	names, refused, err := h.permitted(ctx, in.Body.Action, in.Body.Servers)
 	if err != nil {
 		return nil, err
@@ -54,7 +60,7 @@ func (h *handler) act(ctx context.Context, in *actInput) (*actOutput, error) {
 	var jobs []*server.Job
 	if len(names) > 0 {
 		var more []orchestrator.Refusal
-		jobs, more, err = h.backend.Request(ctx, server.JobKind(in.Body.Action), names, callFrom(ctx).who)
+		jobs, more, err = h.request(ctx, server.JobKind(in.Body.Action), in.Body.When, names, callFrom(ctx).who)
 		if err != nil {
 			return nil, err
 		}

@@ -37,6 +37,8 @@ type Backend interface {
 	// Request asks for start, stop, restart or delete. The jobs are in the order
 	// of the names, refused ones left out.
 	Request(ctx context.Context, kind server.JobKind, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error)
+	// RestartWhenEmpty asks for restarts that wait until nobody plays.
+	RestartWhenEmpty(ctx context.Context, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error)
 	// Backups lists a server's backups, the newest first.
 	Backups(ctx context.Context, name server.Name) ([]server.Backup, error)
 	Restore(ctx context.Context, name server.Name, id int64, who server.Requester) (*server.Job, error)

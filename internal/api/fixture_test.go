@@ -370,6 +370,15 @@ func (b *fakeBackend) DeleteOverlay(_ context.Context, name string, _ server.Req
 	return server.Errorf(server.CodeOverlayNotFound, "there is no overlay %s", server.Quote(name, 70))
 }
 
+// RestartWhenEmpty notes in the progress of the jobs that they are to wait.
+func (b *fakeBackend) RestartWhenEmpty(ctx context.Context, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error) {
+	jobs, refused, err := b.Request(ctx, server.JobRestart, names, who)
+	for _, j := range jobs {
+		j.Progress = &server.Progress{Text: server.WaitingForEmpty}
+	}
+	return jobs, refused, err
+}
+
 // asked keeps what was asked of the installation in the job's progress.
 func (b *fakeBackend) askedOfHost(kind server.JobKind, asked string, who server.Requester) (*server.Job, error) {
 	b.mu.Lock()

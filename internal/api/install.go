@@ -12,9 +12,10 @@ type installInput struct {
 }
 
 type installBody struct {
-	Validate bool `json:"validate,omitempty" doc:"Have every file compared with Steam's, and mended."`
-	Restart  bool `json:"restart,omitempty" doc:"Stop the servers that run, and bring back what ran; without it an install beside servers that run is refused."`
-	Check    bool `json:"check,omitempty" doc:"Only ask Steam which build is the newest, which disturbs no server; GET /v1/updates tells the answer."`
+	Validate bool        `json:"validate,omitempty" doc:"Have every file compared with Steam's, and mended."`
+	Restart  bool        `json:"restart,omitempty" doc:"Stop the servers that run, and bring back what ran; without it an install beside servers that run is refused."`
+	When     server.When `json:"when,omitempty" enum:"empty" doc:"With restart; empty: wait until nobody plays on any server that runs. Until then servers are started as ever."`
+	Check    bool        `json:"check,omitempty" doc:"Only ask Steam which build is the newest, which disturbs no server; GET /v1/updates tells the answer."`
 }
 
 func (h *handler) install(ctx context.Context, in *installInput) (*jobOutput, error) {
@@ -28,14 +29,18 @@ func (h *handler) install(ctx context.Context, in *installInput) (*jobOutput, er
 	}
 	who := callFrom(ctx).who
 	if b.Check {
-		if b.Validate || b.Restart {
+		if b.Validate || b.Restart || b.When != "" {
 			return nil, &server.Error{Code: server.CodeInvalidRequest, Field: "check",
-				Detail: "a check changes nothing, so it cannot be asked for together with validate or restart; leave out one or the other"}
+				Detail: "a check changes nothing, so it cannot be asked for together with validate, restart or when; leave out one or the other"}
 		}
 		job, err := h.backend.CheckUpdates(ctx, who)
 		return h.answer(ctx, job, err, wait)
 	}
-	job, err := h.backend.Install(ctx, server.InstallOptions{Validate: b.Validate, Restart: b.Restart}, who)
+	if b.When != "" && !b.Restart {
+		return nil, &server.Error{Code: server.CodeInvalidRequest, Field: "when",
+			Detail: "an install waits until nobody plays only where it may stop servers; ask for restart together with when"}
+	}
+	job, err := h.backend.Install(ctx, server.InstallOptions{Validate: b.Validate, Restart: b.Restart, When: b.When}, who)
 	return h.answer(ctx, job, err, wait)
 }
 

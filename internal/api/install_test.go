@@ -22,6 +22,8 @@ func TestInstall(t *testing.T) {
 		``:                                 {server.JobInstall, "{Validate:false Restart:false When:}", http.StatusAccepted},
 		`{}`:                               {server.JobInstall, "{Validate:false Restart:false When:}", http.StatusAccepted},
 		`{"validate":true,"restart":true}`: {server.JobInstall, "{Validate:true Restart:true When:}", http.StatusAccepted},
+		`{"restart":true,"when":"empty"}`:  {server.JobInstall, "{Validate:false Restart:true When:empty}", http.StatusAccepted},
+		`{"check":true,"when":"empty"}`:    {Status: http.StatusBadRequest},
 		`{"check":true}`:                   {server.JobCheck, "", http.StatusAccepted},
 		`{"check":true,"validate":true}`:   {Status: http.StatusBadRequest},
 		`{"restart":"yes"}`:                {Status: http.StatusBadRequest},

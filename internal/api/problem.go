@@ -76,6 +76,8 @@ func kindOf(code server.Code) kind {
 		return kind{http.StatusConflict, "The overlay is in use"}
 	case server.CodeInstallationInUse:
 		return kind{http.StatusConflict, "Servers run on the installation"}
+	case server.CodeNotEmpty:
+		return kind{http.StatusConflict, "Somebody plays, or may"}
 	case server.CodeMasked:
 		return kind{http.StatusConflict, "The unit is masked"}
 	case server.CodeNotInstalled:

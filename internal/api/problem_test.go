@@ -75,7 +75,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/servers/alpha/start?wait=1d", "", field("wait", `"1d" is no time to wait: a duration from 0s to 10m, like 30s`)},
 		{"POST", "/v1/servers/alpha/start?wait=-1s", "", field("wait", `"-1s" is no time to wait: a duration from 0s to 10m, like 30s`)},
 		{"POST", "/v1/servers/alpha/start?wait=11m", "", field("wait", `"11m" is no time to wait: a duration from 0s to 10m, like 30s`)},
-		{"POST", "/v1/servers/alpha/restart?when=empty", "", field("when", `there is no query parameter "when" here`)},
+		{"POST", "/v1/servers/alpha/start?when=empty", "", field("when", `there is no query parameter "when" here`)},
 		{"GET", "/v1/servers?limit=1", "", field("limit", `there is no query parameter "limit" here`)},
 		{"GET", "/v1/jobs?limit=1&limit=2", "", field("limit", "the query parameter limit stands there twice")},
 		{"GET", "/v1/jobs?%zz", "", problem(server.CodeInvalidRequest, `the query "%zz" cannot be read; percent-encode its values`)},

@@ -64,7 +64,7 @@ func (h *handler) routes() []route {
 		{put, one + "/secrets/{secret}", configure("secret"), "set-secret", "Set a secret; it applies at the next start, and nothing reads it back", typed(h.setSecret)},
 		{post, one + "/start", control("start"), "start-server", "Enable for every boot and start", typed(h.verb(server.JobStart), docJob)},
 		{post, one + "/stop", control("stop"), "stop-server", "Disable and stop", typed(h.verb(server.JobStop), docJob)},
-		{post, one + "/restart", control("restart"), "restart-server", "Enable for every boot and restart", typed(h.verb(server.JobRestart), docJob)},
+		{post, one + "/restart", control("restart"), "restart-server", "Enable for every boot and restart", typed(h.restart, docJob)},
 		{post, one + "/reset", configure("reset"), "reset-server", "Stop, disable and remove all that the game wrote; settings stay", typed(h.verb(server.JobReset), docJob)},
 		{get, one + "/backups", configure("backups"), "list-backups", "A server's backups, newest first", typed(h.listBackups)},
 		{post, one + "/backups", configure("backup"), "backup-server", "Archive what the game wrote, the settings and the secrets; a game that runs stands still meanwhile", typed(h.verb(server.JobBackup), docJob)},

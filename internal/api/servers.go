@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
+	"github.com/left4med/left4med/internal/orchestrator"
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -141,14 +143,44 @@ func (h *handler) verb(kind server.JobKind) func(context.Context, *verbInput) (*
 		}
 		c := callFrom(ctx)
 		jobs, refused, err := h.backend.Request(ctx, kind, []server.Name{c.server}, c.who)
-		switch {
-		case err != nil:
-			return nil, err
-		case len(refused) > 0:
-			return nil, refused[0].Err
-		case len(jobs) == 0:
-			return nil, errNeither
-		}
-		return h.answer(ctx, jobs[0], nil, wait)
+		return h.answerOne(ctx, jobs, refused, err, wait)
 	}
+}
+
+// answerOne answers a request for one job for one server.
+func (h *handler) answerOne(ctx context.Context, jobs []*server.Job, refused []orchestrator.Refusal, err error, wait time.Duration) (*jobOutput, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case len(refused) > 0:
+		return nil, refused[0].Err
+	case len(jobs) == 0:
+		return nil, errNeither
+	}
+	return h.answer(ctx, jobs[0], nil, wait)
+}
+
+type restartInput struct {
+	OnServer
+	Waiting
+	When server.When `query:"when" enum:"empty" doc:"empty: wait until nobody plays; the job fails with not-empty when that takes too long."`
+}
+
+func (h *handler) restart(ctx context.Context, in *restartInput) (*jobOutput, error) {
+	wait, err := in.duration()
+	if err != nil {
+		return nil, err
+	}
+	c := callFrom(ctx)
+	jobs, refused, err := h.request(ctx, server.JobRestart, in.When, []server.Name{c.server}, c.who)
+	return h.answerOne(ctx, jobs, refused, err, wait)
+}
+
+// request asks for jobs that begin at once, or for restarts that begin when nobody
+// plays.
+func (h *handler) request(ctx context.Context, kind server.JobKind, when server.When, names []server.Name, who server.Requester) ([]*server.Job, []orchestrator.Refusal, error) {
+	if when == server.WhenEmpty {
+		return h.backend.RestartWhenEmpty(ctx, names, who)
+	}
+	return h.backend.Request(ctx, kind, names, who)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/left4med/left4med/internal/api"
 	"github.com/left4med/left4med/internal/authz"
 	"github.com/left4med/left4med/internal/orchestrator"
 	"github.com/left4med/left4med/internal/quota"
@@ -185,6 +186,51 @@ func TestActions(t *testing.T) {
 	want := map[string]server.Code{"ghost": "server-not-found", "Up": "invalid-name", "gamma": "busy"}
 	if diff := cmp.Diff(want, refused); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestRestartsWhenEmpty(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, settings{})
+	type asked struct {
+		Server server.Name
+		Kind   server.JobKind
+		Waits  bool
+	}
+	of := func(jobs ...server.Job) (all []asked) {
+		for _, j := range jobs {
+			all = append(all, asked{j.Server, j.Kind, j.Progress != nil && j.Progress.Text == server.WaitingForEmpty})
+		}
+		return all
+	}
+	got := of(into[server.Job](t, f.do(operator, "POST", "/v1/servers/alpha/restart?when=empty", "")), into[server.Job](t, f.do(operator, "POST", "/v1/servers/alpha/restart", "")))
+	got = append(got, of(into[actions](t, f.do(operator, "POST", "/v1/actions", `{"action":"restart","servers":["beta","alpha"],"when":"empty"}`)).Jobs...)...)
+	want := []asked{{"alpha", "restart", true}, {"alpha", "restart", false}, {"beta", "restart", true}, {"alpha", "restart", true}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhenIsChecked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, settings{})
+	const (
+		unknown = `there is no query parameter "when" here`
+		other   = `expected value to be one of "empty"`
+	)
+	for _, c := range []struct{ path, body, detail string }{
+		{"/v1/servers/alpha/stop?when=empty", "", unknown},
+		{"/v1/install?when=empty", "", unknown},
+		{"/v1/servers/alpha/restart?when=now", "", other},
+		{"/v1/actions", `{"action":"restart","servers":["alpha"],"when":"later"}`, other},
+		{"/v1/actions", `{"action":"stop","servers":["alpha"],"when":"empty"}`, "only a restart waits until nobody plays; leave out when, or ask for restart"},
+		{"/v1/install", `{"when":"full","restart":true}`, other},
+		{"/v1/install", `{"when":"empty"}`, "an install waits until nobody plays only where it may stop servers; ask for restart together with when"},
+	} {
+		got := into[api.Problem](t, f.do(operator, "POST", c.path, c.body))
+		if diff := cmp.Diff([]api.FieldError{{Field: "when", Detail: c.detail}}, got.Errors); diff != "" || got.Code != server.CodeInvalidRequest {
+			t.Errorf("%s %s: %s\n%s", c.path, c.body, got.Code, diff)
+		}
 	}
 }
 
