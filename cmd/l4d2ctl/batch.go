@@ -80,6 +80,8 @@ func (a *app) leave(ctx context.Context, why error, b *batch) error {
 	}
 	a.say("l4d2ctl: %s", why)
 	switch {
+	case open == 1 && waiting(last):
+		a.say("Job %d (%s %s) goes on. See it with: l4d2ctl jobs; end it with: l4d2ctl jobs --cancel %d", last.ID, string(last.Kind), subject(last), last.ID)
 	case open == 1:
 		a.say("Job %d (%s %s) goes on. See it with: l4d2ctl jobs", last.ID, string(last.Kind), subject(last))
 	case open > 1:

@@ -92,6 +92,8 @@ func (a *app) jobRow(job client.Job) []cell {
 	switch {
 	case job.SupersededBy != nil:
 		why = fmt.Sprintf("job %d took its place", *job.SupersededBy)
+	case waiting(job):
+		why = job.Progress.Text
 	case job.Error != nil:
 		why = string(job.Error.Code) + ": " + job.Error.Detail
 	}

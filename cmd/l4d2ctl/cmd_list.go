@@ -159,6 +159,8 @@ func (a *app) noteCell(s *client.Server) cell {
 
 func jobCell(s *client.Server) cell {
 	switch {
+	case s.Job != nil && waiting(*s.Job):
+		return cell{text: string(s.Job.Kind) + " when empty", style: jobStyle(s.Job.State)}
 	case s.Job != nil:
 		return cell{text: string(s.Job.Kind) + " " + string(s.Job.State), style: jobStyle(s.Job.State)}
 	case s.Phase == client.PhaseCreating, s.Phase == client.PhaseDeleting:

@@ -22,7 +22,7 @@ Stopping a server that is stopped already does no harm.`,
 		ValidArgsFunction: a.completeNames(0),
 		Args:              namesOrAll(&all),
 		RunE: a.does(0, func(ctx context.Context, c *client.Client, args []string) error {
-			return a.act(ctx, c, client.ActionStop, args, every, noWait)
+			return a.act(ctx, c, client.ActionStop, "", args, every, noWait)
 		}),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "all servers there are")

@@ -34,7 +34,8 @@ type watcher struct {
 	only   []string // names; empty for all
 	paint  painter
 	known  map[client.Name]client.Server
-	game   client.Job // the last of the jobs about the game that was told of
+	waits  map[int64]string // what was told of jobs that wait until nobody plays
+	game   client.Job       // the last of the jobs about the game that was told of
 }
 
 func (a *app) watch(ctx context.Context, c *client.Client, args []string) error {
@@ -46,7 +47,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, args []string) error 
 	if err != nil {
 		return err
 	}
-	w := &watcher{app: a, client: c, only: only, paint: a.paint(a.stdout)}
+	w := &watcher{app: a, client: c, only: only, paint: a.paint(a.stdout), waits: map[int64]string{}}
 	w.learn(snapshot.Servers)
 	for _, name := range only {
 		if _, ok := w.known[client.Name(name)]; !ok {
@@ -238,6 +239,14 @@ func gameChange(before, now *client.Game) string {
 }
 
 func (w *watcher) job(job client.Job) error {
+	if waiting(job) {
+		if w.waits[job.ID] == waitsFor(job) {
+			return nil
+		}
+		w.waits[job.ID] = waitsFor(job)
+	} else {
+		delete(w.waits, job.ID)
+	}
 	if job.Server == "" {
 		return w.gameJob(job)
 	}

@@ -74,6 +74,17 @@ Build 1 is installed and build 2 is out. Update with: l4d2ctl install
 			args: []string{"--check"}, way: []client.Job{{State: client.JobSucceeded}}, body: `{"check":true}`,
 			want: result{0, "", "game: checked for updates\nBuild 1 is installed and build 2 is out. Update with: l4d2ctl install\n"},
 		},
+		"when nobody plays": {
+			args: []string{"--restart-when-empty"},
+			way: []client.Job{
+				{State: client.JobRunning, Progress: &client.Progress{Text: "waiting until nobody plays: 2 players on coop-1, gives up in 6 h"}},
+				{State: client.JobFailed, Error: &client.JobError{Code: client.CodeNotEmpty, Detail: "the game was not updated"}},
+			},
+			body: `{"restart":true,"when":"empty"}`,
+			want: result{6, "", `game: waiting until nobody plays: 2 players on coop-1, gives up in 6 h
+game: install failed: the game was not updated
+`},
+		},
 		"is not waited for": {
 			args: []string{"--no-wait"}, body: `{}`,
 			want: result{0, "", "game: install is job 7\n"},
@@ -131,7 +142,7 @@ func TestInstallRefusals(t *testing.T) {
 	f.mux.HandleFunc("POST /v1/install", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, 409, client.CodeInstallationInUse, "servers run on its files: coop-1")
 	})
-	for args, want := range map[string]int{"install": 1, "install --check --restart": 2, "install coop-1": 2, "install --restart-when": 2} {
+	for args, want := range map[string]int{"install": 1, "install --check --restart": 2, "install --check --restart-when-empty": 2, "install coop-1": 2, "install --restart-when": 2} {
 		if got := f.l4d2ctl(strings.Fields(args)...); got.Code != want {
 			t.Errorf("%s: %+v", args, got)
 		}

@@ -53,6 +53,11 @@ func (l *lines) update(job client.Job) {
 	switch p := job.Progress; {
 	case job.State.Finished():
 		report(l.w, l.paint, job)
+	case waiting(job):
+		if far := waitsFor(job); l.told[job.ID] != far {
+			l.told[job.ID] = far
+			sayTo(l.w, "%s: %s", subject(job), p.Text)
+		}
 	case job.Kind.OfHost() && p != nil:
 		far := p.Text
 		if p.Total > 0 { // told of at every tenth
@@ -64,6 +69,17 @@ func (l *lines) update(job client.Job) {
 			sayTo(l.w, "%s:%s", subject(job), steps(job))
 		}
 	}
+}
+
+// waiting says whether a job waits until nobody plays.
+func waiting(job client.Job) bool {
+	return job.Progress != nil && !job.State.Finished() && strings.HasPrefix(job.Progress.Text, client.WaitingForEmpty)
+}
+
+// waitsFor is what is told of a wait when it is another, and not each minute.
+func waitsFor(job client.Job) string {
+	text, _, _ := strings.Cut(job.Progress.Text, ", gives up in ")
+	return text
 }
 
 func (l *lines) note(text string) { sayTo(l.w, "%s", text) }
@@ -204,8 +220,8 @@ func cut(text string, width int) string {
 // to look on.
 func report(w io.Writer, paint painter, job client.Job) {
 	sayTo(w, "%s: "+paint.verb(jobStyle(job.State)), subject(job), ended(job))
-	if job.State != client.JobFailed {
-		return
+	if job.State != client.JobFailed || job.Error != nil && job.Error.Code == client.CodeNotEmpty {
+		return // nothing has gone wrong in a unit
 	}
 	if job.Error != nil && len(job.Error.Logs) > 0 {
 		sayTo(w, "  its last log lines:")

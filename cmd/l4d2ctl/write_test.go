@@ -124,7 +124,7 @@ func TestExitCodesOfRefusals(t *testing.T) {
 func TestBadCommandLinesAreNeverSent(t *testing.T) {
 	t.Parallel()
 	lines := [][]string{
-		{"bogus"}, {"start"}, {"start", "a", "--all"}, {"start", "../x"}, {"start", "a", "b@c"}, {"start", ""},
+		{"bogus"}, {"start"}, {"start", "a", "--all"}, {"start", "a", "--when-empty"}, {"start", "../x"}, {"start", "a", "b@c"}, {"start", ""},
 		{"stop", strings.Repeat("a", 10000)}, {"delete", "a"}, {"delete"}, {"initialize"}, {"initialize", "A"}, {"initialize", "--reset", "a"}, {"initialize", "--reset", "--yes", "a", "--map", "m"},
 		{"initialize", "a", "--port", "99999"}, {"initialize", "a", "--set", "novalue"}, {"initialize", "a", "--set", "a=1", "--unset", "a"},
 		{"list", "x"}, {"list", "--timeout", "soon"}, {"list", "--timeout=-1s"}, {"jobs", "a", "--cancel", "1"}, {"jobs", "-n", "0"}, {"history", "-n", "0"}, {"history", "--before", "0"},
