@@ -26,4 +26,6 @@ type (
 	DBHealth      = server.DBHealth
 	ProbeHealth   = server.ProbeHealth
 	Check         = server.Check
+	AlertHealth   = server.AlertHealth
+	AlertResult   = server.AlertResult
 )

@@ -24,7 +24,7 @@ const (
 // chronicle puts what is seen of the servers into the history. Who sees
 // something waits for nothing; what the disk refuses is kept and tried again.
 type chronicle struct {
-	store func(context.Context, map[int64]store.Seen, []server.HistoryEntry) error
+	store func(context.Context, map[int64]store.Seen, []server.HistoryEntry, []store.Notice) error
 	tell  func(server.HistoryEntry)
 	log   zerolog.Logger
 	wake  chan struct{}
@@ -32,6 +32,7 @@ type chronicle struct {
 	mu      sync.Mutex
 	entries []server.HistoryEntry
 	seen    map[int64]store.Seen // the newest of each server
+	notices []store.Notice       // for alerts; maxPending at most, too
 	added   uint64               // how often add was called
 	written uint64               // of which so many are on the disk
 	dropped int
@@ -40,20 +41,41 @@ type chronicle struct {
 
 func newChronicle(o *Orchestrator) *chronicle {
 	return &chronicle{
-		store: func(ctx context.Context, seen map[int64]store.Seen, e []server.HistoryEntry) error {
-			return o.Store.SetSeen(ctx, seen, e)
+		store: func(ctx context.Context, seen map[int64]store.Seen, e []server.HistoryEntry, n []store.Notice) error {
+			return o.alerts.with(n, func(a *store.Alerts) error { return o.Store.SetSeen(ctx, seen, e, a) })
 		},
 		tell: func(e server.HistoryEntry) { o.logEntry(e, nil) },
 		log:  o.Log, wake: make(chan struct{}, 1), seen: map[int64]store.Seen{}, tried: make(chan struct{}),
 	}
 }
 
-// add takes in what is seen of a server from now on, and what changed with it.
-func (c *chronicle) add(id int64, seen store.Seen, entries []server.HistoryEntry) {
+// add takes in what is seen of a server from now on, what changed with it, and
+// what alerts are to tell of that.
+func (c *chronicle) add(id int64, seen store.Seen, entries []server.HistoryEntry, notices []store.Notice) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen[id] = seen
 	c.entries = append(c.entries, entries...)
+	c.take(notices)
+}
+
+// notify takes in what alerts are to tell of beside what is seen of servers.
+func (c *chronicle) notify(notices []store.Notice) {
+	if len(notices) == 0 {
+		return // settle would wait for nothing to be written
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.take(notices)
+}
+
+// take takes in notices and has all written. The caller holds c.mu.
+func (c *chronicle) take(notices []store.Notice) {
+	c.notices = append(c.notices, notices...)
+	if over := len(c.notices) - maxPending; over > 0 {
+		c.notices = slices.Delete(c.notices, 0, over)
+		c.dropped += over
+	}
 	if over := len(c.entries) - maxPending; over > 0 {
 		c.entries = slices.Delete(c.entries, 0, over)
 		c.dropped += over
@@ -121,19 +143,20 @@ func (c *chronicle) loop(ctx context.Context) {
 func (c *chronicle) flush(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		entries, seen, upTo, dropped := c.entries, c.seen, c.added, c.dropped
-		c.entries, c.seen, c.dropped = nil, map[int64]store.Seen{}, 0
+		entries, seen, notices, upTo, dropped := c.entries, c.seen, c.notices, c.added, c.dropped
+		c.entries, c.seen, c.notices, c.dropped = nil, map[int64]store.Seen{}, nil, 0
 		c.mu.Unlock()
-		if len(entries) == 0 && len(seen) == 0 {
+		if len(entries) == 0 && len(seen) == 0 && len(notices) == 0 {
 			return nil
 		}
 		if dropped > 0 {
-			c.log.Error().Int("entries", dropped).Msg("entries are missing in the history: the database could not be written for too long")
+			c.log.Error().Int("entries", dropped).Msg("entries are missing in the history, or alerts: the database could not be written for too long")
 		}
-		err := c.write(context.WithoutCancel(ctx), seen, &entries)
+		err := c.write(context.WithoutCancel(ctx), seen, &entries, notices)
 		c.mu.Lock()
 		if err != nil {
 			c.entries = append(entries, c.entries...)
+			c.notices = append(notices, c.notices...)
 			maps.Copy(seen, c.seen)
 			c.seen = seen
 		} else {
@@ -148,19 +171,19 @@ func (c *chronicle) flush(ctx context.Context) error {
 	}
 }
 
-// write stores entries and at last what was seen, and leaves in entries what is
-// not stored.
-func (c *chronicle) write(ctx context.Context, seen map[int64]store.Seen, entries *[]server.HistoryEntry) error {
+// write stores entries and at last what was seen, with what alerts tell of it, and
+// leaves in entries what is not stored.
+func (c *chronicle) write(ctx context.Context, seen map[int64]store.Seen, entries *[]server.HistoryEntry, notices []store.Notice) error {
 	for {
 		part, rest := *entries, []server.HistoryEntry(nil)
 		if len(part) > maxWritten {
 			part, rest = part[:maxWritten], part[maxWritten:]
 		}
-		with := seen
+		with, tell := seen, notices
 		if len(rest) > 0 {
-			with = nil
+			with, tell = nil, nil
 		}
-		if err := c.store(ctx, with, part); err != nil {
+		if err := c.store(ctx, with, part, tell); err != nil {
 			return err
 		}
 		for _, e := range part {
@@ -183,11 +206,11 @@ func (o *Orchestrator) chronicleOf(r *record, by server.Observer) {
 		Desired: r.desired(), Invocation: r.unit.InvocationID,
 		Heals: slices.Clone(r.healing.attempts), NextHeal: r.healing.next, GaveUp: r.healing.gaveUp,
 	}
-	was := r.row.Seen
+	was, notices := r.row.Seen, o.noticesOf(r)
 	if was != nil && was.State == now.State && now.Invocation == "" {
 		now.Invocation = was.Invocation // the list does not tell it; what reads the rest does
 	}
-	if was != nil && was.Equal(now) {
+	if was != nil && was.Equal(now) && len(notices) == 0 {
 		return
 	}
 	r.row.Seen = &now
@@ -195,7 +218,7 @@ func (o *Orchestrator) chronicleOf(r *record, by server.Observer) {
 	if was != nil {
 		entries = o.differences(r, *was, now, by)
 	}
-	o.chronicle.add(r.row.ID, now, entries)
+	o.chronicle.add(r.row.ID, now, entries, notices)
 }
 
 // differences are the entries of what changed between two sightings of r.

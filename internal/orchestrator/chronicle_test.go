@@ -200,7 +200,7 @@ func TestAJobYields(t *testing.T) {
 	o, r, _ := observed(t)
 	var written []int64
 	o.chronicle.tell = func(server.HistoryEntry) {}
-	o.chronicle.store = func(_ context.Context, _ map[int64]store.Seen, entries []server.HistoryEntry) error {
+	o.chronicle.store = func(_ context.Context, _ map[int64]store.Seen, entries []server.HistoryEntry, _ []store.Notice) error {
 		for _, e := range entries {
 			written = append(written, e.Job)
 		}
@@ -280,7 +280,7 @@ func TestChronicleKeepsWhatTheDiskRefuses(t *testing.T) {
 	var written []string
 	told := 0
 	c.log, c.tell = zerolog.Nop(), func(server.HistoryEntry) { told++ }
-	c.store = func(_ context.Context, _ map[int64]store.Seen, entries []server.HistoryEntry) error {
+	c.store = func(_ context.Context, _ map[int64]store.Seen, entries []server.HistoryEntry, _ []store.Notice) error {
 		if refuse != nil {
 			return refuse
 		}
@@ -290,7 +290,7 @@ func TestChronicleKeepsWhatTheDiskRefuses(t *testing.T) {
 		return nil
 	}
 	add := func(detail string) {
-		c.add(1, store.Seen{State: server.State(detail)}, []server.HistoryEntry{{Detail: detail}})
+		c.add(1, store.Seen{State: server.State(detail)}, []server.HistoryEntry{{Detail: detail}}, nil)
 	}
 	add("1")
 	if err := c.flush(t.Context()); !errors.Is(err, full) {

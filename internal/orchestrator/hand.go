@@ -40,10 +40,20 @@ func (q *queries) note(err error, query bool) {
 	q.mu.Unlock()
 	switch {
 	case changed && ofHand:
-		q.o.Log.Warn().Str("found", fault).Msg("left4med-probe does not do its work: what games tell of themselves is not known; everything else goes on")
+		q.o.Log.Warn().Str("found", fault).Msg("left4med-probe does not do its work: what games tell of themselves is not known and alerts wait; everything else goes on")
 	case changed:
 		q.o.Log.Info().Msg("left4med-probe answers again")
 	}
+}
+
+// noteDelivery takes in how left4med-probe did with a webhook, whose own faults are
+// none of the probe's.
+func (q *queries) noteDelivery(f *probe.Fault) {
+	if f != nil && (f.Code == probe.FaultGone || f.Code == probe.FaultNonsense) {
+		q.note(f, false)
+		return
+	}
+	q.note(nil, false)
 }
 
 // handFault is what an error says of left4med-probe itself; ok is false when it
@@ -94,7 +104,7 @@ func checkProbe(p ProbeHealth) Check {
 		c.Found = fmt.Sprintf("not asked for anything since %s, when it failed: %s", p.LastAt.Format(time.RFC3339), p.Error)
 	case !p.OK:
 		c.OK, c.Cure = false, "systemctl status left4med-probe.service"
-		c.Found = fmt.Sprintf("the network hand does not answer since %s, so map and players are not known and RCON does not work; servers are not affected: %s",
+		c.Found = fmt.Sprintf("the network hand does not answer since %s, so map and players are not known, RCON does not work and webhooks are told nothing; servers are not affected: %s",
 			p.Since.Format(time.RFC3339), p.Error)
 	case !p.Querying:
 		c.Found = "games are not asked, [query] enabled = false in /etc/left4me/left4med.toml; " + asked

@@ -41,15 +41,7 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 	servers := o.List().Servers
 	h.Systemd = SystemdHealth{Connected: link.connected, Since: link.since.UTC(), Version: link.version, Reconnects: link.reconnects, Error: link.err}
 
-	h.Checks = []Check{
-		checkPID1(),
-		checkSystemd(h.Systemd),
-		checkTemplate(host),
-		checkShadows(host),
-		checkDatabase(h.Database),
-		checkResync(h.Resync),
-		checkJobs(h.Jobs),
-	}
+	h.Checks = ownChecks(h, host)
 	h.Status = "ok"
 	for _, c := range h.Checks {
 		if !c.OK {
@@ -60,10 +52,27 @@ func (o *Orchestrator) Health(ctx context.Context) Health {
 	h.Checks = append(h.Checks, o.checkGame(), checkGameRoot(gameRoot),
 		checkDrift(servers, host), checkStale(servers), checkHealing(servers), checkRules(servers, "/proc", checkShadows(host)),
 		checkOrphans(orphans, o.canAdopt), checkProbe(h.Probe), checkSudoers("/etc/sudoers", "/etc/sudoers.d"))
+	if h.Alerts = o.alerts.health(ctx); h.Alerts != nil {
+		h.Checks = append(h.Checks, checkAlerts(h.Alerts))
+	}
 	for _, check := range o.Checks {
 		h.Checks = append(h.Checks, check(ctx))
 	}
 	return h
+}
+
+// ownChecks concern the daemon: it is degraded when one of them fails, and rules
+// for alerts are told.
+func ownChecks(h Health, host hostFacts) []Check {
+	return []Check{
+		checkPID1(),
+		checkSystemd(h.Systemd),
+		checkTemplate(host),
+		checkShadows(host),
+		checkDatabase(h.Database),
+		checkResync(h.Resync),
+		checkJobs(h.Jobs),
+	}
 }
 
 func (o *Orchestrator) databaseHealth(ctx context.Context) DBHealth {
@@ -133,8 +142,11 @@ func checkShadows(h hostFacts) Check {
 	return c
 }
 
+// checkedDatabase is the check that alerts cannot be stored of.
+const checkedDatabase = "database"
+
 func checkDatabase(d DBHealth) Check {
-	c := Check{Name: "database", OK: d.OK, LookedAt: d.Path, Found: fmt.Sprintf("it can be used; schema %d", d.Schema)}
+	c := Check{Name: checkedDatabase, OK: d.OK, LookedAt: d.Path, Found: fmt.Sprintf("it can be used; schema %d", d.Schema)}
 	if !d.OK {
 		c.Found = "it cannot be used: " + d.Error
 		c.Cure = "df -h " + filepath.Dir(d.Path)

@@ -42,6 +42,7 @@ type Settings struct {
 	InstallSpace   int64         // bytes that a first install must find free, default 10 GiB
 	KeepBackups    int           // of those taken by themselves, for each server, default 10
 	FrozenAtMost   time.Duration // how long a game may stand still for its backup, default 20 s
+	Alerts         []server.AlertRule
 }
 
 // DefaultSettings are the settings of a daemon without a configuration file.
@@ -106,6 +107,7 @@ type Orchestrator struct {
 	console   *console
 	watch     *watching
 	series    *series
+	alerts    *alerts
 
 	mu      sync.RWMutex
 	records map[server.Name]*record
@@ -184,6 +186,7 @@ func New(opts Options) *Orchestrator {
 	o.console = newConsole(o)
 	o.watch = newWatching(o)
 	o.series = newSeries(o)
+	o.alerts = newAlerts(o)
 	if opts.Files != nil {
 		o.lists = gamefiles.New(opts.Files.Root())
 	}
@@ -221,6 +224,9 @@ func (o *Orchestrator) Load(ctx context.Context) error {
 	}
 	o.loadOrphans(known)
 	o.mu.Unlock()
+	if err := o.alerts.load(ctx, rows); err != nil {
+		return err
+	}
 	return o.loadInstallation(ctx)
 }
 
@@ -244,6 +250,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 			ready()
 			g.Go(func() error {
 				o.upkeep(ctx)
+				return nil
+			})
+			g.Go(func() error {
+				o.watchSelf(ctx)
 				return nil
 			})
 			if o.Settings.JobsEnabled {
@@ -285,6 +295,10 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 	})
 	g.Go(func() error {
 		o.series.loop(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.alerts.deliver(ctx)
 		return nil
 	})
 	<-ctx.Done()
@@ -333,6 +347,7 @@ func (o *Orchestrator) remove(r *record) {
 	if o.records[r.row.Name] != r {
 		return
 	}
+	o.chronicle.notify(o.noticesOfEnd(r))
 	delete(o.records, r.row.Name)
 	o.orphans.lately[r.row.Name] = struct{}{}
 	o.order = slices.DeleteFunc(o.order, func(x *record) bool { return x == r })

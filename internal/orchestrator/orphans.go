@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
 	"github.com/left4med/left4med/internal/unitctl"
 )
 
@@ -25,6 +26,9 @@ type orphans struct {
 	found   map[string]time.Time
 	gone    map[string]struct{}
 	entries []server.HistoryEntry
+	notices []store.Notice
+
+	told bool // rules for alerts know of those that were there when the daemon started
 }
 
 // orphan is one of them.
@@ -177,7 +181,11 @@ func (o *Orchestrator) swapOrphans(known map[string]*orphan, now time.Time) {
 		})
 	}
 	for _, instance := range slices.Sorted(maps.Keys(known)) {
-		if n := known[instance]; p.known[instance] == nil {
+		n := known[instance]
+		if p.known[instance] == nil || !p.told {
+			p.notices = append(p.notices, o.orphanNotices(n, true, now)...)
+		}
+		if p.known[instance] == nil {
 			tell(n, server.OrphanFound, n.words())
 			p.found[unitOf(instance)] = n.since
 			delete(p.gone, unitOf(instance))
@@ -190,11 +198,12 @@ func (o *Orchestrator) swapOrphans(known map[string]*orphan, now time.Time) {
 				detail = "it is a server now"
 			}
 			tell(n, server.OrphanGone, detail)
+			p.notices = append(p.notices, o.orphanNotices(n, false, now)...)
 			p.gone[unitOf(instance)] = struct{}{}
 			delete(p.found, unitOf(instance))
 		}
 	}
-	p.known = known
+	p.known, p.told = known, true
 }
 
 // words say what there is of an orphan.
@@ -217,13 +226,15 @@ func (n *orphan) words() string {
 func (o *Orchestrator) storeOrphans(ctx context.Context) {
 	o.mu.Lock()
 	p := &o.orphans
-	found, gone, entries := p.found, p.gone, p.entries
-	p.found, p.gone, p.entries = map[string]time.Time{}, map[string]struct{}{}, nil
+	found, gone, entries, notices := p.found, p.gone, p.entries, p.notices
+	p.found, p.gone, p.entries, p.notices = map[string]time.Time{}, map[string]struct{}{}, nil, nil
 	o.mu.Unlock()
-	if len(found)+len(gone)+len(entries) == 0 {
+	if len(found)+len(gone)+len(entries)+len(notices) == 0 {
 		return
 	}
-	err := o.Store.SetOrphans(ctx, found, slices.Sorted(maps.Keys(gone)), entries)
+	err := o.alerts.with(notices, func(a *store.Alerts) error {
+		return o.Store.SetOrphans(ctx, found, slices.Sorted(maps.Keys(gone)), entries, a)
+	})
 	if err == nil {
 		for _, e := range entries {
 			o.logEntry(e, nil)
@@ -244,6 +255,7 @@ func (o *Orchestrator) storeOrphans(ctx context.Context) {
 		}
 	}
 	p.entries = append(entries, p.entries...)
+	p.notices = append(notices, p.notices...)
 }
 
 // readOrphans reads all properties of the given orphans' units.

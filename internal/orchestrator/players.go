@@ -131,7 +131,7 @@ func playersOf(a *probe.Answer, at time.Time) *server.Players {
 	for _, p := range a.List[:min(len(a.List), probe.MaxPlayers)] {
 		one := server.Player{
 			Name: cut(p.Name, maxPlayerName), Score: p.Score, Bot: p.Bot, State: cut(p.State, maxWord),
-			UserID: within(p.UserID, math.MaxInt32), Ping: within(p.Ping, math.MaxInt32), Loss: within(p.Loss, 100),
+			UserID: atMost(p.UserID, math.MaxInt32), Ping: atMost(p.Ping, math.MaxInt32), Loss: atMost(p.Loss, 100),
 		}
 		if steamID.MatchString(p.SteamID) {
 			one.SteamID = p.SteamID
@@ -153,8 +153,8 @@ func playersOf(a *probe.Answer, at time.Time) *server.Players {
 	return all
 }
 
-// within is a number from 0 to most, or nil.
-func within(n *int, most int) *int {
+// atMost is a number from 0 to most, or nil.
+func atMost(n *int, most int) *int {
 	if n == nil || *n < 0 || *n > most {
 		return nil
 	}

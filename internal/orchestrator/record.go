@@ -40,6 +40,8 @@ type record struct {
 
 	overlooked bool // a resync found a change and left it to the job
 
+	told *told // what the rules for alerts were told of; nil: not known yet
+
 	drift      server.Drift
 	driftSince time.Time
 
@@ -96,10 +98,15 @@ func (r *record) unitFileState() string {
 	return "disabled"
 }
 
+// unsettled says whether what is seen of r may be but a step on its way.
+func (r *record) unsettled() bool {
+	return r.run != nil || r.held || r.unit.Job != 0 || r.row.Phase != server.PhaseReady || r.observedAt.IsZero()
+}
+
 // judge sets the drift anew, unless a job of ours or of systemd's own is queued
 // or in flight.
 func (o *Orchestrator) judge(r *record, now time.Time) {
-	if r.run != nil || r.held || r.unit.Job != 0 || r.row.Phase != server.PhaseReady || r.observedAt.IsZero() {
+	if r.unsettled() {
 		return
 	}
 	drift := server.DeriveDrift(server.Circumstances{

@@ -14,6 +14,7 @@ type Health struct {
 	Jobs      JobsHealth    `json:"jobs"`
 	Database  DBHealth      `json:"database"`
 	Probe     ProbeHealth   `json:"probe"`
+	Alerts    []AlertHealth `json:"alerts,omitempty" doc:"The targets of the rules in the settings; left out when there are none."`
 	Checks    []Check       `json:"checks" doc:"What was looked at on this host, what was found, and the cure."`
 }
 

@@ -18,6 +18,13 @@ const (
 	HistoryDrift   HistoryKind = "drift"   // intent and truth parted, or met again
 	HistoryHealing HistoryKind = "healing" // left4med is about to start a server again, or gave up
 	HistoryOrphan  HistoryKind = "orphan"  // a unit or an instance's directory without a server was found, or is one no more
+	HistoryAlert   HistoryKind = "alert"   // alerts that will never be delivered
+)
+
+// What became of alerts that will never be delivered, as a HistoryEntry's To.
+const (
+	AlertDropped = "dropped"  // too many waited
+	AlertGivenUp = "given-up" // tried for too long
 )
 
 // HistoryEntry is one thing that happened, and who asked for it. A field that
@@ -27,7 +34,7 @@ type HistoryEntry struct {
 	At       time.Time   `json:"at"`
 	Server   string      `json:"server,omitempty" doc:"The server's name; for a refusal as it was named, cut and escaped when it is no name."`
 	ServerID int64       `json:"server_id,omitempty"`
-	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change, state, desired, drift, healing, orphan; there may be others."`
+	Kind     HistoryKind `json:"kind" doc:"job (accepted, or ended), refusal, change, state, desired, drift, healing, orphan, alert; there may be others."`
 	What     string      `json:"what,omitempty" doc:"The job's kind, or the verb: start, initialize, change, cancel."`
 	From     string      `json:"from,omitempty" doc:"The state, intent or drift before; left out when it is new."`
 	To       string      `json:"to,omitempty" doc:"The state, intent or drift from then on."`
@@ -66,6 +73,8 @@ func (e HistoryEntry) Words() string {
 		s = "orphan found"
 	case e.Kind == HistoryOrphan:
 		s = "orphan no more"
+	case e.Kind == HistoryAlert:
+		s = "alert " + e.To
 	case e.Kind == HistoryState:
 		s = e.From + " -> " + e.To
 	default:

@@ -116,7 +116,7 @@ func TestFullDatabase(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { results[0] = s.SetPhase(ctx, a.ID, server.PhaseReady) })
 		wg.Go(func() { _, results[1] = s.InsertJobs(ctx, []NewJob{{Row: big}}) })
-		wg.Go(func() { results[2] = s.SetSeen(ctx, map[int64]Seen{a.ID: {Desired: server.DesiredRunning}}, nil) })
+		wg.Go(func() { results[2] = s.SetSeen(ctx, map[int64]Seen{a.ID: {Desired: server.DesiredRunning}}, nil, nil) })
 		synctest.Wait()
 		close(release)
 		wg.Wait()

@@ -29,9 +29,9 @@ func (s *Store) Orphans(ctx context.Context) (map[string]time.Time, error) {
 }
 
 // SetOrphans puts on record which orphans were found and which units are none
-// any more, together with the entries of the history that tell of it: all or
-// nothing.
-func (s *Store) SetOrphans(ctx context.Context, found map[string]time.Time, gone []string, entries []server.HistoryEntry) error {
+// any more, together with the entries of the history and the alerts (which may be
+// nil) that tell of it: all or nothing.
+func (s *Store) SetOrphans(ctx context.Context, found map[string]time.Time, gone []string, entries []server.HistoryEntry, alerts *Alerts) error {
 	return s.write(ctx, "store the orphans", func(ctx context.Context, q querier) error {
 		for _, unit := range gone {
 			if _, err := q.ExecContext(ctx, `DELETE FROM orphans WHERE unit = ?`, unit); err != nil {
@@ -48,6 +48,6 @@ func (s *Store) SetOrphans(ctx context.Context, found map[string]time.Time, gone
 				return err
 			}
 		}
-		return nil
+		return s.addAlerts(ctx, q, alerts)
 	})
 }

@@ -14,8 +14,8 @@ func TestOrphans(t *testing.T) {
 	ctx, s := t.Context(), newStore(t)
 	const a, b = "left4me-server@a.service", "left4me-server@Foo_1.service"
 	found := server.HistoryEntry{At: clock, Server: "Foo_1", Kind: server.HistoryOrphan, What: "orphan", To: server.OrphanFound}
-	must(t, s.SetOrphans(ctx, map[string]time.Time{a: clock, b: clock}, nil, []server.HistoryEntry{found}))
-	must(t, s.SetOrphans(ctx, map[string]time.Time{b: clock.Add(time.Hour)}, []string{a, "left4me-server@none.service"}, nil))
+	must(t, s.SetOrphans(ctx, map[string]time.Time{a: clock, b: clock}, nil, []server.HistoryEntry{found}, nil))
+	must(t, s.SetOrphans(ctx, map[string]time.Time{b: clock.Add(time.Hour)}, []string{a, "left4me-server@none.service"}, nil, nil))
 
 	got, err := s.Orphans(ctx)
 	must(t, err)

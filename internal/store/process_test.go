@@ -24,7 +24,7 @@ import (
 const helperEnv = "STORE_TEST_PART"
 
 func TestMain(m *testing.M) {
-	parts := map[string]func(dir string) error{"write": partWrite, "full": partFull, "read-only": partReadOnly}
+	parts := map[string]func(dir string) error{"write": partWrite, "alerts": partAlerts, "full": partFull, "read-only": partReadOnly}
 	part, ok := parts[os.Getenv(helperEnv)]
 	if !ok {
 		os.Exit(m.Run())

@@ -30,9 +30,9 @@ func (s Seen) Equal(t Seen) bool {
 }
 
 // SetSeen stores what was seen of servers, by their ids, together with the
-// entries of the history that tell of it: all or nothing. A deleted server is
-// passed over, its entries are not.
-func (s *Store) SetSeen(ctx context.Context, seen map[int64]Seen, entries []server.HistoryEntry) error {
+// entries of the history and the alerts (which may be nil) that tell of it: all or
+// nothing. A deleted server is passed over, what tells of it is not.
+func (s *Store) SetSeen(ctx context.Context, seen map[int64]Seen, entries []server.HistoryEntry, alerts *Alerts) error {
 	return s.write(ctx, "store what was seen of the servers", func(ctx context.Context, q querier) error {
 		for id, of := range seen {
 			text, err := json.Marshal(of)
@@ -49,6 +49,6 @@ func (s *Store) SetSeen(ctx context.Context, seen map[int64]Seen, entries []serv
 				return err
 			}
 		}
-		return nil
+		return s.addAlerts(ctx, q, alerts)
 	})
 }

@@ -113,7 +113,7 @@ func TestServerLife(t *testing.T) {
 	wantA.Config.CVars["sv_gravity"] = "800"
 	must(t, s.SetConfig(ctx, a.ID, wantA.Config, "abc"))
 	wantA.Seen = &Seen{State: server.StateRunning, Drift: server.DriftFlapping, DriftSince: clock, Desired: server.DesiredRunning, Invocation: "abd"}
-	must(t, s.SetSeen(ctx, map[int64]Seen{a.ID: *wantA.Seen, 99: {Desired: server.DesiredRunning}}, nil))
+	must(t, s.SetSeen(ctx, map[int64]Seen{a.ID: *wantA.Seen, 99: {Desired: server.DesiredRunning}}, nil, nil))
 	same(t, []ServerRow{wantA, wantB}, servers(t, s))
 
 	must(t, s.DeleteServer(ctx, a.ID))

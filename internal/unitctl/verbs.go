@@ -54,12 +54,17 @@ func (m *Manager) job(ctx context.Context, verb, method, unit string) (JobResult
 	return wait(ctx)
 }
 
-// queueJob asks for a job.
+// queueJob asks for a job of a unit of ours.
 func (m *Manager) queueJob(ctx context.Context, verb, method, unit string) (wait func(context.Context) (JobResult, error), err error) {
-	doing := verb + " " + unit
 	if err := checkOwn(unit); err != nil {
 		return nil, err
 	}
+	return m.enqueue(ctx, verb, method, unit)
+}
+
+// enqueue asks for a job. The caller has checked the unit's name.
+func (m *Manager) enqueue(ctx context.Context, verb, method, unit string) (wait func(context.Context) (JobResult, error), err error) {
+	doing := verb + " " + unit
 	l, err := m.live()
 	if err != nil {
 		return nil, err

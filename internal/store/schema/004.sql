@@ -25,3 +25,33 @@ CREATE TABLE series (
   players_max INTEGER,          -- a number
   PRIMARY KEY (server_id, step, at)
 ) STRICT, WITHOUT ROWID;
+
+-- What holds now that a rule was told of, or is about to be: its end is told
+-- once, and a daemon that starts tells of nothing twice. The subject is
+-- server/ID, orphan/UNIT or daemon/CHECK.
+CREATE TABLE alerting (
+  rule    TEXT    NOT NULL,
+  event   TEXT    NOT NULL,
+  subject TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  PRIMARY KEY (rule, event, subject)
+) STRICT, WITHOUT ROWID;
+
+-- Alerts that are to be delivered, one row for each target of a rule. No address
+-- is here: the settings have it.
+CREATE TABLE alerts (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+  rule     TEXT    NOT NULL,
+  target   TEXT    NOT NULL,
+  event    TEXT    NOT NULL,
+  subject  TEXT    NOT NULL,
+  at       INTEGER NOT NULL,
+  due      INTEGER NOT NULL,                  -- not to be sent before
+  alert    TEXT    NOT NULL CHECK (json_valid(alert)),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  tried_at INTEGER,
+  unsure   INTEGER NOT NULL DEFAULT 0,        -- the last attempt may have arrived
+  repeated INTEGER NOT NULL DEFAULT 0         -- an earlier one may have
+) STRICT;
+
+CREATE INDEX alerts_by_target ON alerts (rule, target, id);
