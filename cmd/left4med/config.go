@@ -72,9 +72,12 @@ type config struct {
 		Keep   int      `toml:"keep"`
 		Frozen duration `toml:"frozen"`
 	} `toml:"backups"`
-	Log struct {
+	Alerts []alertConfig `toml:"alerts"`
+	Log    struct {
 		Level zerolog.Level `toml:"level"`
 	} `toml:"log"`
+
+	path string // of the file; empty when there is none
 }
 
 // duration is a time like "30s" or "1m30s".
@@ -121,9 +124,10 @@ func readConfig(path string) (config, error) {
 	if err != nil {
 		return c, fmt.Errorf("cannot read the settings: %w", err)
 	}
+	c.path = path
 	meta, err := toml.Decode(string(text), &c)
 	if err != nil {
-		return c, fmt.Errorf("cannot understand the settings in %s: %w", path, err)
+		return c, fmt.Errorf("cannot understand the settings in %s: %w", path, withoutValue(string(text), err))
 	}
 	if extra := meta.Undecoded(); len(extra) > 0 {
 		keys := make([]string, len(extra))
@@ -182,7 +186,8 @@ func (c config) check() error {
 	if err := c.whenEmpty().Check(); err != nil {
 		return fmt.Errorf("[when_empty] %w", err)
 	}
-	return nil
+	_, err := c.alertRules()
+	return err
 }
 
 func (c config) whenEmpty() server.EmptyPolicy {
@@ -194,6 +199,7 @@ func (c config) whenEmpty() server.EmptyPolicy {
 }
 
 func (c config) settings() orchestrator.Settings {
+	rules, _ := c.alertRules() // check has refused what cannot be
 	return orchestrator.Settings{
 		ResyncEnabled: c.Resync.Enabled, ResyncInterval: c.Resync.Interval.Duration,
 		JobsEnabled: c.Jobs.Enabled, Settle: c.Start.Settle.Duration,
@@ -210,5 +216,6 @@ func (c config) settings() orchestrator.Settings {
 		QueryEnabled:   c.Query.Enabled, QueryInterval: c.Query.Interval.Duration,
 		UpdateCheck: c.Install.Check.Duration, SteamCMD: c.Install.SteamCMD, InstallSpace: c.Install.SpaceGiB << 30,
 		KeepBackups: c.Backups.Keep, FrozenAtMost: c.Backups.Frozen.Duration,
+		Alerts: rules,
 	}
 }

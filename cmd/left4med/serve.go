@@ -63,6 +63,13 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 		func(context.Context) server.Check { return bus.Check() },
 		polkit.Check,
 	}
+	if holdsAddress(cfg.settings().Alerts) {
+		check := checkSettings(cfg.path)
+		orch.Checks = append(orch.Checks, check)
+		if c := check(ctx); !c.OK {
+			log.Warn().Msg(cfg.path + ": " + c.Found + "; " + c.Cure)
+		}
+	}
 	srv := api.NewServer(api.New(api.Options{
 		Backend: orch, Gate: gate, Accounts: accounts, Journal: api.Journal{Reader: logs}, Log: log,
 		Metrics: metrics.New(metrics.Options{Source: orch, Meter: meter, Version: version}),
