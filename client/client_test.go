@@ -92,6 +92,8 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			asked{Method: "POST", URI: "/v1/jobs/7/cancel"}},
 		{"resync", func(ctx context.Context, c *client.Client) error { return c.Resync(ctx) },
 			asked{Method: "POST", URI: "/v1/resync"}},
+		{"test alerts", func(ctx context.Context, c *client.Client) error { _, err := c.TestAlerts(ctx); return err },
+			asked{Method: "POST", URI: "/v1/alerts/test"}},
 		{"health", func(ctx context.Context, c *client.Client) error { _, err := c.Health(ctx); return err },
 			asked{Method: "GET", URI: "/v1/health"}},
 		{"openapi", func(ctx context.Context, c *client.Client) error { _, err := c.OpenAPI(ctx); return err },

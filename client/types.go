@@ -58,6 +58,8 @@ type (
 	DBHealth      = server.DBHealth
 	ProbeHealth   = server.ProbeHealth
 	Check         = server.Check
+	AlertHealth   = server.AlertHealth
+	AlertResult   = server.AlertResult
 )
 
 // The states of a server.

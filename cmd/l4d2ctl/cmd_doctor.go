@@ -12,18 +12,28 @@ import (
 )
 
 func newDoctor(a *app) *cobra.Command {
-	return &cobra.Command{
+	var alerts bool
+	cmd := &cobra.Command{
 		Use:     "doctor",
 		GroupID: reading,
 		Short:   "say what is wrong on this host, and what to do",
 		Long: `Doctor asks left4med to examine the host and itself, and prints what is wrong first, each with what was found, what was looked at and the command that cures it, and then what is fine. Commands are for root. When left4med cannot be reached, doctor looks for the reason by itself, as far as the user who runs it can see.
 
+With --alerts, it has left4med send a test to every webhook and unit that [[alerts]] in the settings name, instead, and prints what came of each. That asks the permission to configure.
+
 It ends with 0 when all is well, with 1 when left4med answers and something is wrong, and with 5 when left4med cannot be reached.`,
-		Example:           `  l4d2ctl doctor`,
+		Example:           "  l4d2ctl doctor\n  l4d2ctl doctor --alerts",
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: nothing,
-		RunE:              a.does(doctorLimit, a.doctor),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if alerts {
+				return a.does(alertsLimit, a.testAlerts)(cmd, args)
+			}
+			return a.does(doctorLimit, a.doctor)(cmd, args)
+		},
 	}
+	cmd.Flags().BoolVar(&alerts, "alerts", false, "send a test to all that the settings name for alerts")
+	return cmd
 }
 
 // diagnosis is what doctor prints with --json.

@@ -54,6 +54,7 @@ var probes = map[string]probe{
 	"POST /v1/orphans/{unit}/disable":              {path: "/v1/orphans/left4me-server@Foo_1.service/disable", status: 202},
 	"GET /v1/events":                               {path: "/v1/events", status: 200, open: true},
 	"POST /v1/resync":                              {path: "/v1/resync", status: 204},
+	"POST /v1/alerts/test":                         {path: "/v1/alerts/test", status: 200},
 	"GET /v1/health":                               {path: "/v1/health", status: 200, open: true},
 	"GET /metrics":                                 {path: "/metrics", status: 200, open: true},
 	"GET /openapi.json":                            {path: "/openapi.json", status: 200, open: true},

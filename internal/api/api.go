@@ -72,6 +72,8 @@ type Backend interface {
 	Watch(after uint64, resume bool) *orchestrator.Watcher
 	Resync(ctx context.Context) error
 	Health(ctx context.Context) orchestrator.Health
+	// TestAlerts sends a test to every target of the rules for alerts.
+	TestAlerts(ctx context.Context, who server.Requester) ([]orchestrator.AlertResult, error)
 }
 
 // Logs reads the units' logs.

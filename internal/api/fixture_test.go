@@ -407,6 +407,10 @@ func (b *fakeBackend) Health(context.Context) orchestrator.Health {
 	return orchestrator.Health{Status: "ok", Version: "1.2.3", Host: "box", StartedAt: past, Servers: 2}
 }
 
+func (b *fakeBackend) TestAlerts(context.Context, server.Requester) ([]orchestrator.AlertResult, error) {
+	return []orchestrator.AlertResult{{Rule: "ops", Target: "webhook", OK: true, Status: 204}}, b.fail
+}
+
 // fakeLogs hands out what lines receives.
 type fakeLogs struct {
 	mu     sync.Mutex

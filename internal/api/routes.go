@@ -89,6 +89,7 @@ func (h *handler) routes() []route {
 		{del, overlays + "/{overlay}", configure("delete-overlay"), "delete-overlay", "Remove an overlay that nobody uses", typed(h.deleteOverlay)},
 		{get, "/v1/events", nothing(), "watch-events", "What changes, as it changes", raw(h.events, docEvents)},
 		{post, "/v1/resync", control("resync"), "resync", "Check all servers against systemd now", typed(h.resync)},
+		{post, "/v1/alerts/test", configure("test-alerts"), "test-alerts", "Send a test to every webhook and unit that the settings name for alerts", typed(h.testAlerts)},
 		{get, "/v1/health", nothing(), "health", "How left4med itself is", typed(h.health)},
 		{get, "/metrics", nothing(), "metrics", "Numbers for Prometheus, from memory", raw(h.scrape, docScrape)},
 		{get, "/openapi.json", nothing(), "openapi", "This document", raw(h.openapi, docOpenAPI)},

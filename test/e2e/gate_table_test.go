@@ -102,6 +102,7 @@ func routes(since string) []door {
 		{"DELETE /v1/servers/{name}/backups/{id}", "configure", send("DELETE", "/v1/servers/absent/backups/1", ""), granted},
 		{"GET /v1/servers/{name}/players", "inspect", get("/v1/servers/absent/players"), granted},
 		{"POST /v1/servers/{name}/rcon", "rcon", send("POST", "/v1/servers/absent/rcon", `{"command":"status"}`), granted},
+		{"POST /v1/alerts/test", "configure", send("POST", "/v1/alerts/test", ""), granted},
 		{"GET /v1/health", "", get("/v1/health"), anyone},
 		{"GET /metrics", "", get("/metrics"), anyone},
 		{"GET /openapi.json", "", get("/openapi.json"), anyone},
