@@ -95,9 +95,7 @@ func (a *alerts) sendNow(ctx context.Context, notices []store.Notice) {
 				continue
 			}
 			a.o.jobs.Go(func() {
-				if out := t.inTurn(ctx, n.Alert); out.why != "" {
-					t.failed(out)
-				}
+				t.note(t.inTurn(ctx, n.Alert).why)
 			})
 		}
 	}
