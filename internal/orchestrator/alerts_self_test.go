@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -136,5 +137,24 @@ func TestTestOfAlerts(t *testing.T) {
 	entries, err := s.History(t.Context(), server.HistoryFilter{Kinds: []server.HistoryKind{server.HistoryChange}})
 	if err != nil || len(entries) != 1 || entries[0].What != "test-alerts" || entries[0].By.User != "kim" {
 		t.Error(entries, err)
+	}
+}
+
+// Two who test at once both are served; without rules there is nothing to do.
+func TestTestsOfAlertsTakeTurns(t *testing.T) {
+	t.Parallel()
+	o, _, _ := alerting(t, alertStore(t), newWebhook(nil), opsRule(t))
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			if got, err := o.TestAlerts(t.Context(), server.Requester{}); err != nil || len(got) != 1 || !got[0].OK {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+	both.Wait()
+	none, _, _ := observed(t)
+	if got, err := none.TestAlerts(t.Context(), server.Requester{}); err != nil || len(got) != 0 {
+		t.Errorf("without rules: %+v, %v", got, err)
 	}
 }

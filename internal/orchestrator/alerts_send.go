@@ -137,17 +137,27 @@ func (t *target) startUnit(ctx context.Context, alert server.Alert) outcome {
 	return outcome{}
 }
 
-// testTime bounds a test of the rules.
-const testTime = 25 * time.Second
+// testTime bounds a test of the rules, and testTurn how long one waits for another.
+const (
+	testTime = 25 * time.Second
+	testTurn = 2 * time.Second
+)
 
 // TestAlerts sends a test to every target, past what waits for it but not beside
 // it, and says what came of each. It is not tried again.
 func (o *Orchestrator) TestAlerts(ctx context.Context, who server.Requester) ([]AlertResult, error) {
 	a := o.alerts
+	if len(a.targets) == 0 {
+		return nil, nil
+	}
+	turn := time.NewTimer(testTurn)
+	defer turn.Stop()
 	select {
 	case a.testing <- struct{}{}:
 		defer func() { <-a.testing }()
-	default:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-turn.C:
 		return nil, server.Errorf(server.CodeTooMany, "another test of the alerts is under way; ask again when it has ended")
 	}
 	o.noteChange(ctx, server.HistoryEntry{What: "test-alerts", By: &who, Detail: fmt.Sprintf("%d targets", len(a.targets))})
