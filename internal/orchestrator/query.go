@@ -21,7 +21,7 @@ type queries struct {
 	cgroup func(ctx context.Context, unit string) (uint64, error)
 	began  time.Time
 	free   chan struct{} // holds a value for each query under way
-	again  chan struct{} // holds a value when a place is free that somebody waits for
+	again  chan struct{} // holds a value when a place is free that somebody waits for, or a run is new
 
 	waited bool // somebody waits for a place; o.mu guards it
 
@@ -40,8 +40,10 @@ const (
 	queryTime = time.Second
 	// queryGrace is how much longer left4med-probe has for its own.
 	queryGrace = 2 * time.Second
-	// queryLook is how often the servers are looked through for new runs.
+	// queryLook is how often the servers that run are looked through at least; while
+	// none does, none is.
 	queryLook = time.Second
+	queryRest = time.Hour
 )
 
 func newQueries(o *Orchestrator) *queries {
@@ -89,11 +91,16 @@ func (q *queries) round(ctx context.Context, under *sync.WaitGroup) time.Duratio
 	q.o.mu.Lock()
 	defer q.o.mu.Unlock()
 	now := time.Now()
-	wake := queryLook
+	wake := queryRest
 	var due []*record
 	for _, r := range q.o.order {
-		switch at, ok := q.due(r, now); {
-		case !ok:
+		at, runs := q.due(r, now)
+		if !runs {
+			continue
+		}
+		wake = min(wake, queryLook)
+		switch {
+		case r.heard.busy:
 		case at.After(now):
 			wake = min(wake, at.Sub(now))
 		default:
@@ -118,19 +125,31 @@ func (q *queries) round(ctx context.Context, under *sync.WaitGroup) time.Duratio
 			again := q.waited || time.Until(r.heard.due) < queryLook
 			q.o.mu.RUnlock()
 			if again {
-				select {
-				case q.again <- struct{}{}:
-				default:
-				}
+				q.stir()
 			}
 		})
 	}
 	return wake
 }
 
-// due is when a server is to be asked next; ok is false while it does not run or
-// is being asked. The caller holds o.mu.
-func (q *queries) due(r *record, now time.Time) (_ time.Time, ok bool) {
+// stir has the loop look through the servers now.
+func (q *queries) stir() {
+	select {
+	case q.again <- struct{}{}:
+	default:
+	}
+}
+
+// begins has a run asked that the loop does not know. The caller holds o.mu.
+func (q *queries) begins(r *record) {
+	if q.on() && r.state() == server.StateRunning && r.heard.invocation != r.unit.InvocationID {
+		q.stir()
+	}
+}
+
+// due is when a server is to be asked next; runs is false while it does not run.
+// The caller holds o.mu.
+func (q *queries) due(r *record, now time.Time) (at time.Time, runs bool) {
 	if r.state() != server.StateRunning || r.unit.InvocationID == "" || r.row.Phase != server.PhaseReady {
 		return time.Time{}, false
 	}
@@ -151,7 +170,7 @@ func (q *queries) due(r *record, now time.Time) (_ time.Time, ok bool) {
 			h.due = first
 		}
 	}
-	return r.heard.due, !r.heard.busy
+	return r.heard.due, true
 }
 
 // least is how long a server is left alone after a query, in whatever run.

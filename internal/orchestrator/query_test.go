@@ -328,3 +328,33 @@ func TestTenThousandFailures(t *testing.T) {
 		}
 	})
 }
+
+// TestAServerThatStartsIsAsked has one start while none ran, and nobody looked.
+func TestAServerThatStartsIsAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &fakeProbe{}
+		var asked []time.Duration
+		var began time.Time
+		p.answers(func(context.Context, probe.Query) (*probe.Answer, error) {
+			asked = append(asked, time.Since(began))
+			return &probe.Answer{Map: "c1m1_hotel"}, nil
+		})
+		o := withGames(p, 1)
+		r := o.order[0]
+		o.mu.Lock()
+		o.apply(r, server.Unit{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success", Since: time.Now()}, time.Now(), server.BySignal)
+		o.mu.Unlock()
+		stop := asking(t, o)
+		time.Sleep(17*time.Minute + 300*time.Millisecond)
+		o.mu.Lock()
+		began = time.Now()
+		runs(o, r, "second")
+		o.mu.Unlock()
+		time.Sleep(4 * time.Second)
+		stop()
+		if diff := cmp.Diff([]time.Duration{o.Settings.Settle}, asked); diff != "" {
+			t.Errorf("asked after its start (-want +got):\n%s", diff)
+		}
+	})
+}

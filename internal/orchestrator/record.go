@@ -135,6 +135,7 @@ func (o *Orchestrator) publish(r *record, by server.Observer) {
 	o.considerHealing(r, time.Now())
 	o.chronicleOf(r, by)
 	o.show(r, &Entry{Server: r.view(o.Settings.Heal)})
+	o.queries.begins(r)
 }
 
 // show puts e in the place of what readers see of r: an event, if it differs in
