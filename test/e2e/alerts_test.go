@@ -73,7 +73,37 @@ func TestAlerts(t *testing.T) {
 		}
 		l.hooked(t, "down-a", "orphan-lost", "recovered-a", "test-_test")
 		l.keepsAddress(t)
+		l.toldThroughKills(t, next)
 	})
+}
+
+// toldThroughKills has a server go down and come back, over and over, and kills the
+// daemon and the probe some moment later: each change is told of, and what comes a
+// second time says so. LEFT4MED_CRASH_SEED repeats the moments.
+func (l *lab) toldThroughKills(t *testing.T, next func() server.Alert) {
+	t.Helper()
+	rng := seeded(t)
+	came := map[int64]bool{}
+	var last int64
+	for i := range 10 {
+		verb, want := "stop", server.AlertFiring
+		if i%2 == 1 {
+			verb, want = "start", server.AlertResolved
+		}
+		after := rng.IntN(250)
+		l.shell(t, fmt.Sprintf("systemctl %s %s; sleep 0.%03d; for u in left4med left4med-probe; do systemctl kill --signal=KILL $u.service 2>/dev/null || true; done", verb, unit("a"), after))
+		for told := false; !told; {
+			a := next()
+			if came[a.ID] && !a.Repeated {
+				t.Errorf("alert %d came again and does not say so, after a kill %d ms after the %s", a.ID, after, verb)
+			}
+			came[a.ID] = true
+			told = a.ID > last && a.Event == server.AlertDown && a.State == want
+			if told {
+				last = a.ID
+			}
+		}
+	}
 }
 
 // alertWords are an alert in short.
