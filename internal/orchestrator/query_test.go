@@ -281,9 +281,11 @@ func TestAProbeThatHangs(t *testing.T) {
 		before := o.List().Servers[0].Drift
 		stop := asking(t, o)
 		time.Sleep(time.Minute)
+		mu.Lock()
 		if most != queriesAtOnce {
 			t.Errorf("up to %d queries at once, want %d", most, queriesAtOnce)
 		}
+		mu.Unlock()
 		if c := checkProbe(o.queries.probeHealth()); c.OK {
 			t.Errorf("doctor says of it: %+v", c)
 		}
