@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	games, err := srcds.NewQuerier()
+	games, err := srcds.NewQuerier(hand.Games)
 	if err != nil {
 		return err
 	}

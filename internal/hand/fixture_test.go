@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ func (l *lines) String() string {
 // what it logs.
 func serve(t *testing.T) (socket string, client *probe.Client, log *lines) {
 	t.Helper()
-	games, err := srcds.NewQuerier()
+	games, err := srcds.NewQuerier(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,9 +94,10 @@ func checkTimeout(ms, most int) *probe.Fault {
 	return nil
 }
 
-func address(t probe.Target) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), t.Port)
-}
+// Games is where games are asked, and where from: on this host alone.
+var Games = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+func address(t probe.Target) netip.AddrPort { return netip.AddrPortFrom(Games, t.Port) }
 
 // ownsUDP says why a target's port must not be asked: nobody is there, or not the
 // target alone.
@@ -118,7 +119,7 @@ func ownsUDP(t probe.Target) *probe.Fault {
 
 func stranger(t probe.Target, protocol string) *probe.Fault {
 	return &probe.Fault{Code: probe.FaultStranger, Detail: fmt.Sprintf(
-		"another process than the game has %s port %d, and was told nothing; `ss -lntup 'sport = %d'` shows which", protocol, t.Port, t.Port)}
+		"another process than the game has %s port %d, and was told nothing; `ss -lntup 'sport = :%d'` shows which", protocol, t.Port, t.Port)}
 }
 
 func refused() *probe.Fault {

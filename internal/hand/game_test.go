@@ -52,7 +52,7 @@ func TestGamesThatDoNotAnswer(t *testing.T) {
 	other := probe.Target{Port: open.port, Cgroup: open.cgroup + 1}
 	nobody := probe.Target{Port: unused(t), Cgroup: open.cgroup}
 	stranger := func(protocol string) *probe.Fault {
-		return &probe.Fault{Code: probe.FaultStranger, Detail: fmt.Sprintf("another process than the game has %s port %d, and was told nothing; `ss -lntup 'sport = %d'` shows which", protocol, open.port, open.port)}
+		return &probe.Fault{Code: probe.FaultStranger, Detail: fmt.Sprintf("another process than the game has %s port %d, and was told nothing; `ss -lntup 'sport = :%d'` shows which", protocol, open.port, open.port)}
 	}
 	query := func(to probe.Target) error {
 		_, err := client.Query(t.Context(), probe.Query{Target: to, TimeoutMS: brief})

@@ -87,8 +87,8 @@ func (h *Hand) Handler() http.Handler {
 }
 
 // Serve answers root on l until ctx ends, or nobody was connected for as long as
-// idle; 0 is for ever. What is under way then
-// has five seconds more.
+// idle; 0 is for ever. What is under way then has five seconds more, and is broken off
+// after them.
 func (h *Hand) Serve(ctx context.Context, l net.Listener, idle time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -107,7 +107,11 @@ func (h *Hand) Serve(ctx context.Context, l net.Listener, idle time.Duration) er
 		door.awaitIdle(ctx, idle)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
-		done <- server.Shutdown(grace)
+		err := server.Shutdown(grace)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // an end as good as any: who asked asks again
+		}
+		done <- err
 	}()
 	if err := server.Serve(door); !errors.Is(err, http.ErrServerClosed) {
 		return err

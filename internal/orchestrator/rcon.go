@@ -214,7 +214,9 @@ func (o *Orchestrator) explainGame(r *record, t probe.Target, err error) error {
 		return fail(server.CodeGameUnreachable, "%s does not listen on port %d; it may be starting, or have been started with another port", name, t.Port)
 	case probe.FaultSilent:
 		return fail(server.CodeGameUnreachable, "%s did not answer in time; it may be loading a map, and may still do what it was told", name)
-	case probe.FaultMalformed, probe.FaultNetwork:
+	case probe.FaultNetwork:
+		return fail(server.CodeGameUnreachable, "%s ended the connection before it answered; it may have done what it was told", name)
+	case probe.FaultMalformed:
 		return fail(server.CodeGameUnreachable, "what %s answered cannot be understood; `l4d2ctl logs %s` may say more", name, name)
 	case probe.FaultInvalid:
 		return fail(server.CodeInternal, "left4med-probe did not take what left4med asked it for %s", name)

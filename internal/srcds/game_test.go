@@ -57,7 +57,7 @@ func saying(t *testing.T, packets ...[]byte) netip.AddrPort {
 
 func querier(t *testing.T) *srcds.Querier {
 	t.Helper()
-	q, err := srcds.NewQuerier()
+	q, err := srcds.NewQuerier(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		t.Fatal(err)
 	}

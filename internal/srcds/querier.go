@@ -23,9 +23,10 @@ type Querier struct {
 	waiting map[netip.AddrPort]*exchange
 }
 
-// NewQuerier opens the socket, IPv4 at any free port. Close gives it back.
-func NewQuerier() (*Querier, error) {
-	conn, err := net.ListenUDP("udp4", nil)
+// NewQuerier opens the socket at an address of this host, IPv4, and any free port: at
+// the unspecified one everybody could fill its buffer. Close gives it back.
+func NewQuerier(at netip.Addr) (*Querier, error) {
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a socket for queries: %w", err)
 	}

@@ -284,7 +284,7 @@ func TestCancelAndClose(t *testing.T) {
 	t.Parallel()
 	asked := make(chan bool, 10)
 	game := answering(t, func(fake, netip.AddrPort, int, []byte) { asked <- true })
-	q, err := srcds.NewQuerier()
+	q, err := srcds.NewQuerier(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func ours(t *testing.T, game netip.AddrPort) told {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	querier, err := srcds.NewQuerier()
+	querier, err := srcds.NewQuerier(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		t.Fatal(err)
 	}

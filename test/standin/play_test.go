@@ -41,7 +41,7 @@ func play(t *testing.T, control string) (*game, netip.AddrPort) {
 
 func querier(t *testing.T) *srcds.Querier {
 	t.Helper()
-	q, err := srcds.NewQuerier()
+	q, err := srcds.NewQuerier(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		t.Fatal(err)
 	}
