@@ -57,6 +57,9 @@ func (v *sheet) past(p *past) {
 		st, text := availability(a)
 		v.line(label, st, "%s", text)
 		label = ""
+		if young(a) {
+			break // over more days it is the same
+		}
 	}
 	s := p.Series
 	bytes := make([]*float64, len(s.Memory))
@@ -77,10 +80,18 @@ func (v *sheet) past(p *past) {
 // hoursOf is how long a series is, for people.
 func hoursOf(s *client.Series) string { return short(s.To.Sub(s.From).Round(time.Hour)) }
 
+// young says that a server is not as old as the days that are told of.
+func young(a *client.Availability) bool {
+	return a.From.After(a.To.AddDate(0, 0, -a.Days).Add(time.Second))
+}
+
 // availability is one, for people: "99.87 % of 7 days, 1h unknown".
 func availability(a *client.Availability) (style, string) {
 	over := fmt.Sprintf("%d days", a.Days)
-	if a.Days == 1 {
+	switch {
+	case young(a):
+		over = "the " + short(a.To.Sub(a.From)) + " since it was created"
+	case a.Days == 1:
 		over = "24 hours"
 	}
 	st, text := plain, "not meant to run in "+over

@@ -91,7 +91,7 @@ func (d *demo) until(ctx context.Context, w *watching, name string, since time.T
 			switch {
 			case s.err != nil:
 				return all, fmt.Errorf("the stream of events ended: %w", s.err)
-			case string(s.server.Name) != name:
+			case string(s.server.Name) != name || s.at.Before(since):
 				continue
 			}
 			if line := describe(&s.server); line != shown {
@@ -115,6 +115,9 @@ func describe(s *client.Server) string {
 	}
 	if s.Result != "" && s.Result != "success" && s.State != client.StateRunning {
 		words = append(words, fmt.Sprintf("(result %s)", s.Result))
+	}
+	if g := s.Game; g != nil && g.Reachable {
+		words = append(words, fmt.Sprintf("· %d/%d on %s", *g.Players, *g.MaxPlayers, g.Map))
 	}
 	if s.Drift != client.DriftNone {
 		words = append(words, "· drift: "+string(s.Drift))

@@ -26,6 +26,7 @@ func steps() []step {
 		{"A machine of its own, with left4med installed from its package", install},
 		{"The game is downloaded by SteamCMD, in a unit of its own", game},
 		{"Two servers are created and started; a third is only created", create},
+		{"People play: left4med knows who, and restarts the server when they are gone", players},
 		{"A game is killed: left4med sees it at once, systemd starts it again", kill},
 		{"A server is stopped behind left4med's back: that is drift, and is cured", drift},
 		{"The machine is rebooted: exactly the servers that should run are back", reboot},
