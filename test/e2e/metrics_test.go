@@ -22,6 +22,7 @@ func TestMetrics(t *testing.T) {
 		l.create(t, "up", "idle", "down", "masked")
 		l.dropIn(t, "up", "[Service]\nRestartSec=100ms\n")
 		l.MustCtl(t, "start", "up")
+		l.logged(t, unit("up"), "VAC secure mode") // it listens now
 		l.now(t, "up", "crash")
 		l.await(t, "up", "a restart", func(s *client.Server) bool {
 			return s.Restarts != nil && *s.Restarts == 1 && s.State == "running"
