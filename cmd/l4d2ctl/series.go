@@ -54,6 +54,9 @@ func (a *app) showSeries(ctx context.Context, c *client.Client, name string, hou
 func (v *sheet) past(p *past) {
 	label := "availability"
 	for _, a := range p.Availability {
+		if a.To.Sub(a.From) < time.Minute {
+			break // of a first start, every share would mislead
+		}
 		st, text := availability(a)
 		v.line(label, st, "%s", text)
 		label = ""

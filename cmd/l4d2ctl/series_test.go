@@ -114,9 +114,24 @@ func TestShowSeriesJSON(t *testing.T) {
 	}
 }
 
-// TestShowOfAYoungServer does not speak of days in which it was not there.
+// TestShowOfAYoungServer does not speak of days in which it was not there, and in
+// its first minute of none.
 func TestShowOfAYoungServer(t *testing.T) {
 	t.Parallel()
+	for age, want := range map[time.Duration]string{
+		50 * time.Hour: `availability 90 % of 24 hours, 10s down
+             90 % of the 2d since it was created, 10s down
+`,
+		59 * time.Second: "",
+	} {
+		t.Run(age.String(), func(t *testing.T) {
+			t.Parallel()
+			showsYoung(t, age, want)
+		})
+	}
+}
+
+func showsYoung(t *testing.T, age time.Duration, availability string) {
 	f := newFake(t, two()...)
 	f.mux.HandleFunc("GET /v1/servers/coop-1/series", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, 200, client.Series{Server: "coop-1", From: noon.Add(-24 * time.Hour), To: noon, StepSeconds: 60})
@@ -124,13 +139,10 @@ func TestShowOfAYoungServer(t *testing.T) {
 	f.mux.HandleFunc("GET /v1/servers/coop-1/availability", func(w http.ResponseWriter, r *http.Request) {
 		days, _ := strconv.Atoi(r.FormValue("days"))
 		ratio := 0.9
-		from := noon.Add(-min(50, time.Duration(days)*24) * time.Hour)
+		from := noon.Add(-min(age, time.Duration(days)*24*time.Hour))
 		writeJSON(w, 200, client.Availability{Server: "coop-1", Days: days, From: from, To: noon, Wanted: 100, Up: 90, Ratio: &ratio})
 	})
-	want := result{0, `name         coop-1
-availability 90 % of 24 hours, 10s down
-             90 % of the 2d since it was created, 10s down
-`, ""}
+	want := result{0, "name         coop-1\n" + availability, ""}
 	if diff := cmp.Diff(want, f.l4d2ctl("show", "coop-1", "--series")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
