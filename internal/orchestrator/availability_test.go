@@ -181,6 +181,26 @@ func TestWatchIsStoredUntilTheEnd(t *testing.T) {
 	}
 }
 
+// Who looked last before the days that are asked about knew the server, and it is
+// the same run.
+func TestAvailabilityKnowsWhoWatchedBefore(t *testing.T) {
+	t.Parallel()
+	o, r := kept(t)
+	now := time.Now()
+	o.mu.Lock()
+	r.row.CreatedAt = now.AddDate(0, 0, -10)
+	o.mu.Unlock()
+	before := server.Watch{From: now.AddDate(0, 0, -9), Until: now.AddDate(0, 0, -2), Boot: "boot", Ended: server.WatchStopped}
+	if err := o.Store.SetWatches(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	o.watch.looked(time.Now())
+	tick()
+	if diff := cmp.Diff([]string{"up"}, presences(t, o)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A disk that refuses is no reason to forget, nor to grow.
 func TestWatchesWaitForTheDisk(t *testing.T) {
 	t.Parallel()

@@ -68,7 +68,7 @@ type Record struct {
 	State    State          // last seen; it has always been so when no entry says otherwise
 	Desired  Desired        // the same
 	Entries  []HistoryEntry // of the kinds state and desired, from From on, oldest first; others are passed over
-	Watches  []Watch        // that reach into the time, oldest first
+	Watches  []Watch        // that reach into the time, and the one before them, oldest first
 }
 
 // Availability tells from a record what the server was from From to To. Between

@@ -153,6 +153,20 @@ func TestAvailability(t *testing.T) {
 			"0-40 up*", "40-50 unknown: the host was rebooted", "50-70 up*", "70-71 down*: failed", "71-100 up*",
 			"wanted 90 up 89 unknown 10 ratio 0.989",
 		}},
+		"nobody looked when the time began": {Record{State: StateRunning, Desired: DesiredRunning, Watches: []Watch{
+			{From: at(-60), Until: at(-20), Boot: "1", Ended: WatchStopped}, {From: at(60), Until: at(100), Boot: "1"},
+		}}, []string{
+			"0-100 up*",
+			"wanted 100 up 100 unknown 0 ratio 1.000",
+		}},
+		"nobody looked when the time began, and it was another run then": {with(Record{State: StateRunning, Desired: DesiredRunning, Watches: []Watch{
+			{From: at(-60), Until: at(-20), Boot: "1"}, {From: at(60), Until: at(100), Boot: "2"},
+		}},
+			foundSince(60, 50, StateRunning, StateRunning),
+		), []string{
+			"0-50 unknown: the host was rebooted", "50-100 up*",
+			"wanted 50 up 50 unknown 50 ratio 1.000",
+		}},
 		"the link to systemd was lost, and is": {Record{State: StateFailed, Desired: DesiredRunning, Watches: []Watch{
 			{From: at(-60), Until: at(40), Boot: "1", Ended: WatchUnlinked}, {From: at(60), Until: at(90), Boot: "1", Ended: WatchUnlinked},
 		}}, []string{

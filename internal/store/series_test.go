@@ -182,32 +182,34 @@ func TestWatches(t *testing.T) {
 	}
 	same(t, []server.Watch{}, watches())
 	at := func(sec int) time.Time { return clock.Add(time.Duration(sec) * time.Second) }
+	older := server.Watch{From: at(-200), Until: at(-150), Boot: "0"}
 	old := server.Watch{From: at(-100), Until: at(-50), Boot: "0", Ended: server.WatchStopped}
 	first := server.Watch{From: at(-10), Until: at(0), Boot: "1", Ended: server.WatchUnlinked}
 	second := server.Watch{From: at(20), Until: at(20), Boot: "1"}
-	must(t, s.SetWatches(ctx, old, first, second))
+	must(t, s.SetWatches(ctx, older, old, first, second))
 	second.Until = at(60)
 	must(t, s.SetWatches(ctx, second))
-	same(t, []server.Watch{first, second}, watches())
+	same(t, []server.Watch{old, first, second}, watches())
 
 	// A daemon that was killed saw what it put on record last.
 	must(t, s.AddHistory(ctx, server.HistoryEntry{At: at(80), Kind: server.HistoryRefusal}))
 	must(t, s.EndWatch(ctx))
 	second.Until = at(80)
-	same(t, []server.Watch{first, second}, watches())
+	same(t, []server.Watch{old, first, second}, watches())
 	must(t, s.AddHistory(ctx, server.HistoryEntry{At: at(70), Kind: server.HistoryRefusal}))
 	must(t, s.EndWatch(ctx))
-	same(t, []server.Watch{first, second}, watches())
+	same(t, []server.Watch{old, first, second}, watches())
 	second.Ended = server.WatchStopped // it ended as it was told to, and knew when
 	must(t, s.SetWatches(ctx, second))
 	must(t, s.AddHistory(ctx, server.HistoryEntry{At: at(90), Kind: server.HistoryRefusal}))
 	must(t, s.EndWatch(ctx))
-	same(t, []server.Watch{first, second}, watches())
+	same(t, []server.Watch{old, first, second}, watches())
 
+	// The one before tells why nobody looked when the time began, and stays.
 	n, err := s.PruneWatches(ctx, clock)
 	must(t, err)
 	same(t, int64(1), n)
-	same(t, []server.Watch{first, second}, watches())
+	same(t, []server.Watch{old, first, second}, watches())
 }
 
 // Presence is of one server alone, and says from when on nothing is missing.

@@ -7,10 +7,12 @@ import (
 	"github.com/left4med/left4med/internal/server"
 )
 
-// Watches returns the times through which a daemon saw all servers, that ended at
-// since or later, oldest first.
+// Watches returns the times through which a daemon saw all servers, oldest first:
+// those that ended at since or later, and the one before them, which tells why
+// nobody looked from then on.
 func (s *Store) Watches(ctx context.Context, since time.Time) ([]server.Watch, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT began, until, boot, ended FROM watches WHERE until >= ? ORDER BY began`, since.UnixMicro())
+	rows, err := s.readers.QueryContext(ctx, `SELECT began, until, boot, ended FROM watches
+		WHERE until >= ?1 OR began = (SELECT max(began) FROM watches WHERE until < ?1) ORDER BY began`, since.UnixMicro())
 	if err != nil {
 		return nil, s.fail("read when the servers were watched", err)
 	}
@@ -55,11 +57,12 @@ func (s *Store) EndWatch(ctx context.Context) error {
 	})
 }
 
-// PruneWatches removes the watches that ended before a time, at most 1,000 at
-// once, and returns how many.
+// PruneWatches removes the watches that ended before a time, but for the last of
+// them, at most 1,000 at once, and returns how many.
 func (s *Store) PruneWatches(ctx context.Context, before time.Time) (removed int64, err error) {
 	err = s.write(ctx, "remove old watches", func(ctx context.Context, q querier) error {
-		res, err := q.ExecContext(ctx, `DELETE FROM watches WHERE began IN (SELECT began FROM watches WHERE until < ? ORDER BY began LIMIT ?)`,
+		res, err := q.ExecContext(ctx, `DELETE FROM watches WHERE began IN (SELECT began FROM watches
+			WHERE until < ?1 AND began < (SELECT max(began) FROM watches WHERE until < ?1) ORDER BY began LIMIT ?2)`,
 			before.UnixMicro(), pruneLimit)
 		if err != nil {
 			return err
