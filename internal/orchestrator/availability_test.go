@@ -201,6 +201,48 @@ func TestAvailabilityKnowsWhoWatchedBefore(t *testing.T) {
 	}
 }
 
+// What a clock that is set skips was not watched, and time does not run backwards.
+func TestClockThatIsSet(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		by   time.Duration
+		want []string
+	}{
+		"forward":        {8 * time.Hour, []string{"unknown: nobody watched yet", "up", "unknown: the host's clock was set", "up"}},
+		"by next to it":  {clockSlack / 2, []string{"unknown: nobody watched yet", "up"}},
+		"back":           {-4 * time.Hour, []string{"unknown: nobody watched yet", "up"}},
+		"back, by a bit": {-time.Minute, []string{"unknown: nobody watched yet", "up"}},
+	} {
+		o, r := kept(t)
+		o.mu.Lock()
+		r.row.CreatedAt = time.Now().AddDate(0, 0, -1)
+		o.mu.Unlock()
+		o.watch.looked(time.Now())
+		// It ran for an hour by a clock that was wrong by so much until now.
+		o.watch.mu.Lock()
+		o.watch.now.From = time.Now().Add(-time.Hour - c.by).Round(0)
+		o.watch.wall = o.watch.wall.Add(-c.by)
+		o.watch.look(time.Now())
+		o.watch.mu.Unlock()
+		tick()
+		if diff := cmp.Diff(c.want, presences(t, o)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if err := o.watch.store(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, w := range o.watch.known(time.Now()) {
+			if w.Until.Before(w.From) {
+				t.Errorf("%s: %+v", name, w)
+			}
+		}
+		tick()
+		if diff := cmp.Diff(c.want, presences(t, o)); diff != "" {
+			t.Errorf("%s, stored (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // A disk that refuses is no reason to forget, nor to grow.
 func TestWatchesWaitForTheDisk(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,14 @@ import (
 // it. A mark is one row and one fsync.
 const watchMark = time.Minute
 
+// The host's clock is compared this often with how much time really passed, and
+// was set when they differ by more than clockSlack: what adjtimex(2) and chrony do
+// gently stays far below.
+const (
+	clockLook  = 5 * time.Second
+	clockSlack = 2 * time.Second
+)
+
 // watchTime bounds a write of it, when the daemon is to end.
 const watchTime = 5 * time.Second
 
@@ -31,6 +39,9 @@ type watching struct {
 	mu   sync.Mutex
 	now  *server.Watch  // Until is not kept up; nil while the servers are not watched
 	over []server.Watch // ended, and not stored yet; the newest of them
+
+	mark time.Time // the last look at the clock, as the host's monotonic clock has it
+	wall time.Time // and as the clock itself had it
 }
 
 func newWatching(o *Orchestrator) *watching {
@@ -51,8 +62,44 @@ func (w *watching) looked(began time.Time) {
 	if w.now != nil || !link.connected || link.since.After(began) {
 		return
 	}
-	w.now = &server.Watch{From: time.Now(), Boot: w.o.BootID}
+	w.begin(time.Now())
 	w.rouse()
+}
+
+// begin begins a watch. The caller holds w.mu.
+func (w *watching) begin(now time.Time) {
+	w.now = &server.Watch{From: now, Boot: w.o.BootID}
+	w.mark, w.wall = now, now.Round(0)
+}
+
+// end ends the watch. The caller holds w.mu.
+func (w *watching) end(at time.Time, why server.WatchEnd) {
+	if at.Round(0).Before(w.now.From.Round(0)) {
+		at = w.now.From
+	}
+	w.now.Until, w.now.Ended = at, why
+	if w.over = append(w.over, *w.now); len(w.over) > keptWatches {
+		w.over = w.over[1:]
+	}
+	w.now = nil
+}
+
+// look begins another watch when the clock was set: a host without a clock of its
+// own boots with the time at which it went down, and one that was suspended wakes up
+// late. Nobody watched through the hours that the clock then skips. The caller holds
+// w.mu.
+func (w *watching) look(now time.Time) {
+	if w.now == nil || now.Before(w.mark) {
+		return
+	}
+	if set := now.Round(0).Sub(w.wall) - now.Sub(w.mark); set.Abs() > clockSlack {
+		w.o.Log.Info().Stringer("by", set.Round(time.Millisecond)).Msg("the host's clock was set: what lies between is on record as not watched")
+		w.end(w.wall, server.WatchClock)
+		w.begin(now)
+		w.rouse()
+		return
+	}
+	w.mark, w.wall = now, now.Round(0)
 }
 
 // ended notes that nobody watches from a time on. The caller holds o.mu when the
@@ -60,14 +107,11 @@ func (w *watching) looked(began time.Time) {
 func (w *watching) ended(at time.Time, why server.WatchEnd) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.look(time.Now())
 	if w.now == nil {
 		return
 	}
-	w.now.Until, w.now.Ended = at, why
-	if w.over = append(w.over, *w.now); len(w.over) > keptWatches {
-		w.over = w.over[1:]
-	}
-	w.now = nil
+	w.end(at, why)
 	w.rouse()
 }
 
@@ -83,10 +127,11 @@ func (w *watching) rouse() {
 func (w *watching) known(now time.Time) []server.Watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.look(now)
 	known := append([]server.Watch{}, w.over...)
 	if w.now != nil {
 		last := *w.now
-		last.Until = now
+		last.Until = now // not before From: look has seen to it
 		known = append(known, last)
 	}
 	return known
@@ -94,8 +139,9 @@ func (w *watching) known(now time.Time) []server.Watch {
 
 // loop stores what comes, and each minute that the watch goes on, until ctx ends.
 func (w *watching) loop(ctx context.Context) {
-	tick := time.NewTicker(watchMark)
+	tick, clock := time.NewTicker(watchMark), time.NewTicker(clockLook)
 	defer tick.Stop()
+	defer clock.Stop()
 	failing := false
 	for {
 		select {
@@ -107,6 +153,11 @@ func (w *watching) loop(ctx context.Context) {
 				w.o.Log.Error().Err(err).Msg("that the servers are watched no longer is not on record")
 			}
 			return
+		case <-clock.C:
+			w.mu.Lock()
+			w.look(time.Now())
+			w.mu.Unlock()
+			continue
 		case <-w.wake:
 		case <-tick.C:
 		}

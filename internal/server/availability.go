@@ -22,6 +22,7 @@ type WatchEnd string
 const (
 	WatchStopped  WatchEnd = "stopped"  // the daemon was told to end
 	WatchUnlinked WatchEnd = "unlinked" // systemd was not to be reached
+	WatchClock    WatchEnd = "clock"    // the host's clock was set, or stood still with the host
 )
 
 // Presence is what a server was at a time.
@@ -76,6 +77,7 @@ type Record struct {
 // look proves it: a server that was running, and of which no entry tells
 // otherwise, is the same run of its unit and ran through; one that changed has been
 // what it is now since systemd says so (HistoryEntry.Since), and was unknown before.
+// A time over which the clock was set may never have been, so nothing is known of it.
 // Server and Days are left to the caller. Times are cut to milliseconds.
 func (r Record) Availability() Availability {
 	r.From, r.To = milli(r.From), milli(r.To)
@@ -242,7 +244,7 @@ func (r Record) lines() *lines {
 	}
 	for _, g := range gaps {
 		// Another state than running may have been left and come back to.
-		if g.known.IsZero() && (g.never || l.state.at(g.from).state != StateRunning) {
+		if g.clock || g.known.IsZero() && (g.never || l.state.at(g.from).state != StateRunning) {
 			g.known = g.to
 		}
 		if g.known.After(g.from) {
@@ -285,6 +287,7 @@ type gap struct {
 	from, to time.Time
 	known    time.Time // from then on it is known all the same; zero: no entry says so
 	never    bool      // nothing of it was ever known, or is any more
+	clock    bool      // the same, and times in it are of who knows which clock
 	why      string
 }
 
@@ -311,6 +314,8 @@ func (r Record) gaps() []*gap {
 		switch {
 		case g.never:
 			g.why = "nobody watched yet"
+		case before.Ended == WatchClock:
+			g.clock, g.why = true, "the host's clock was set"
 		case before.Ended == WatchUnlinked:
 			g.why = "there was no link to systemd"
 		case before.Boot != w.Boot:
@@ -320,7 +325,9 @@ func (r Record) gaps() []*gap {
 		if until := milli(w.Until); until.After(at) {
 			at = until
 		}
-		before = w
+		if !w.Until.Before(before.Until) { // else the clock was set back meanwhile
+			before = w
+		}
 	}
 	why := "left4med was not watching"
 	if before.Ended == WatchUnlinked {

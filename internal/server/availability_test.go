@@ -167,6 +167,21 @@ func TestAvailability(t *testing.T) {
 			"0-50 unknown: the host was rebooted", "50-100 up*",
 			"wanted 50 up 50 unknown 50 ratio 1.000",
 		}},
+		"the clock was set forward": {with(Record{State: StateRunning, Desired: DesiredRunning, Watches: []Watch{
+			{From: at(-60), Until: at(40), Boot: "1", Ended: WatchClock}, {From: at(60), Until: at(100), Boot: "1"},
+		}},
+			foundSince(59, 41, StateRunning, StateFailed), // by a clock of which nobody knows which it was
+			became(70, StateFailed, StateRunning, ""),
+		), []string{
+			"0-40 up*", "40-60 unknown: the host's clock was set", "60-70 down*: failed", "70-100 up*",
+			"wanted 80 up 70 unknown 20 ratio 0.875",
+		}},
+		"the clock was set back, to before all": {Record{State: StateRunning, Desired: DesiredRunning, Watches: []Watch{
+			{From: at(-60), Until: at(40), Boot: "1", Ended: WatchStopped}, {From: at(10), Until: at(20), Boot: "1", Ended: WatchClock}, {From: at(60), Until: at(100), Boot: "1"},
+		}}, []string{
+			"0-100 up*",
+			"wanted 100 up 100 unknown 0 ratio 1.000",
+		}},
 		"the link to systemd was lost, and is": {Record{State: StateFailed, Desired: DesiredRunning, Watches: []Watch{
 			{From: at(-60), Until: at(40), Boot: "1", Ended: WatchUnlinked}, {From: at(60), Until: at(90), Boot: "1", Ended: WatchUnlinked},
 		}}, []string{
