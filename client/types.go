@@ -145,6 +145,7 @@ const (
 	HistoryDrift   = server.HistoryDrift
 	HistoryHealing = server.HistoryHealing
 	HistoryOrphan  = server.HistoryOrphan
+	HistoryAlert   = server.HistoryAlert
 )
 
 // What a server was at a time.

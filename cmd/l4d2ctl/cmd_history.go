@@ -27,9 +27,9 @@ func newHistory(a *app) *cobra.Command {
 		Short:   "show what happened, and who asked for it",
 		Long: `History shows what happened, the newest line last: of all servers, or of one, also of those that were deleted. KIND says what a line is about:
 
-state: what the server does changed; the detail is systemd's result. desired: it was enabled or disabled, by whomever. drift: intent and truth parted, or met again. healing: left4med is about to start it again by itself, or gave up. job: something was asked for, or has ended. change: something was changed without a job, as settings. orphan: a unit or an instance's directory of no server was found, or is one no more. refusal: a request was refused.
+state: what the server does changed; the detail is systemd's result. desired: it was enabled or disabled, by whomever. drift: intent and truth parted, or met again. healing: left4med is about to start it again by itself, or gave up. job: something was asked for, or has ended. change: something was changed without a job, as settings. orphan: a unit or an instance's directory of no server was found, or is one no more. alert: alerts were given up or dropped, and are never delivered. refusal: a request was refused.
 
-BY is who asked: the user as the kernel says, or the user of the web frontend as that says. SEEN is how left4med learnt what it did not do itself: from a signal of systemd's at that moment, in a job, or only from a resync, so that it happened up to one interval earlier, or while the daemon was away.`,
+BY is who asked: the user as the kernel says, or the user of the web frontend as that says. SEEN is how left4med learnt what it did not do itself: from a signal of systemd's at that moment, in a job, or only from a resync, so that it happened up to one interval earlier, or while the daemon was away; since when then is systemd's word.`,
 		Example: `  l4d2ctl history
   l4d2ctl history versus-1 -n 100
   l4d2ctl history --since 8h --kind state,drift,healing
@@ -80,7 +80,7 @@ BY is who asked: the user as the kernel says, or the user of the web frontend as
 // historyKinds are the kinds of lines, in the order in which they are explained.
 var historyKinds = []string{
 	string(client.HistoryState), string(client.HistoryDesired), string(client.HistoryDrift), string(client.HistoryHealing),
-	string(client.HistoryJob), string(client.HistoryChange), string(client.HistoryOrphan), string(client.HistoryRefusal),
+	string(client.HistoryJob), string(client.HistoryChange), string(client.HistoryOrphan), string(client.HistoryAlert), string(client.HistoryRefusal),
 }
 
 func (a *app) history(ctx context.Context, c *client.Client, filter client.HistoryFilter, count int) error {
@@ -114,6 +114,9 @@ func historyRow(e client.HistoryEntry) []cell {
 	name, by, what := cmp.Or(e.Server, "-"), "-", e.Words()
 	if e.By != nil {
 		by = asker(*e.By)
+	}
+	if !e.Since.IsZero() && e.At.Sub(e.Since) >= time.Second {
+		what += ", since " + stamp(e.Since)
 	}
 	if e.Detail != "" {
 		what += ": " + e.Detail

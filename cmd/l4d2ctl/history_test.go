@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,8 +17,10 @@ func TestHistory(t *testing.T) {
 	kim := &client.Requester{UID: 1000, User: "kim", Via: "http"}
 	f.mux.HandleFunc("GET /v1/history", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, 200, map[string]any{"history": []client.HistoryEntry{
+			{ID: 19, At: noon, Kind: "alert", What: "alert", To: "given-up", Detail: "rule a, target b"},
+			{ID: 18, At: noon, Kind: "state", Server: "a", What: "state", From: "running", To: "running", SeenBy: "resync", Since: noon.Add(-time.Hour)},
 			{ID: 17, At: noon, Kind: "healing", Server: "a", What: "heal", To: "scheduled", Detail: "attempt 1 of 5, in 10 s"},
-			{ID: 16, At: noon, Kind: "state", Server: "a", What: "state", From: "running", To: "failed", SeenBy: "resync", Detail: "result oom-kill"},
+			{ID: 16, At: noon, Kind: "state", Server: "a", What: "state", From: "running", To: "failed", SeenBy: "resync", Since: noon.Add(-time.Millisecond), Detail: "result oom-kill"},
 			{ID: 15, At: noon, Kind: "desired", Server: "a", What: "enable", From: "stopped", To: "running", SeenBy: "job", Job: 17, By: kim},
 			{ID: 14, At: noon, Kind: "drift", Server: "a", What: "drift", From: "none", To: "down", SeenBy: "signal"},
 			{ID: 13, At: noon, Kind: client.HistoryRefusal, By: kim, Detail: "and 9980 more"},
@@ -38,15 +41,17 @@ func TestHistory(t *testing.T) {
 		"14" + at + "a\tdrift\t-\tsignal\tdrift: none -> down\n" +
 		"15" + at + "a\tdesired\tkim\tjob\tenabled, job 17\n" +
 		"16" + at + "a\tstate\t-\tresync\trunning -> failed: result oom-kill\n" +
-		"17" + at + "a\thealing\t-\t-\thealing scheduled: attempt 1 of 5, in 10 s\n", ""}
-	if diff := cmp.Diff(want, f.l4d2ctl("history", "a", "-n", "10", "--before", "18")); diff != "" {
+		"17" + at + "a\thealing\t-\t-\thealing scheduled: attempt 1 of 5, in 10 s\n" +
+		"18" + at + "a\tstate\t-\tresync\trunning -> running, since 2026-05-01T11:00:00Z\n" +
+		"19" + at + "-\talert\t-\t-\talert given-up: rule a, target b\n", ""}
+	if diff := cmp.Diff(want, f.l4d2ctl("history", "a", "-n", "10", "--before", "20")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"GET /v1/history?before=18&limit=10&server=a"}, f.requests()); diff != "" {
+	if diff := cmp.Diff([]string{"GET /v1/history?before=20&limit=10&server=a"}, f.requests()); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 	var doc struct{ History []client.HistoryEntry }
-	if err := json.Unmarshal([]byte(f.l4d2ctl("history", "--json").Stdout), &doc); err != nil || len(doc.History) != 9 || doc.History[0].ID != 9 {
+	if err := json.Unmarshal([]byte(f.l4d2ctl("history", "--json").Stdout), &doc); err != nil || len(doc.History) != 11 || doc.History[0].ID != 9 {
 		t.Errorf("%v %+v", err, doc)
 	}
 }
@@ -59,7 +64,7 @@ func TestHistoryIsFiltered(t *testing.T) {
 	})
 	want := result{0, "", "There is no such history.\n"}
 	for _, args := range [][]string{
-		{"history", "a", "--kind", "state,drift", "--kind", "healing", "--since", "90m", "-n", "5"},
+		{"history", "a", "--kind", "state,drift", "--kind", "healing", "--kind", "alert", "--since", "90m", "-n", "5"},
 		{"history", "--since", "2026-05-01T10:00:00Z"}, // all of it, a page at a time
 	} {
 		if diff := cmp.Diff(want, f.l4d2ctl(args...)); diff != "" {
@@ -67,7 +72,7 @@ func TestHistoryIsFiltered(t *testing.T) {
 		}
 	}
 	asked := []string{
-		"GET /v1/history?kind=state%2Cdrift%2Chealing&limit=5&server=a&since=2026-05-01T10%3A30%3A00Z",
+		"GET /v1/history?kind=state%2Cdrift%2Chealing%2Calert&limit=5&server=a&since=2026-05-01T10%3A30%3A00Z",
 		"GET /v1/history?limit=1000&since=2026-05-01T10%3A00%3A00Z",
 	}
 	if diff := cmp.Diff(asked, f.requests()); diff != "" {

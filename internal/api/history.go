@@ -9,7 +9,7 @@ import (
 
 type listHistoryInput struct {
 	Server string               `query:"server" doc:"Only this server's, also those of earlier servers of the name."`
-	Kind   []server.HistoryKind `query:"kind" enum:"job,refusal,change,state,desired,drift,healing,orphan" maxItems:"8" doc:"Only of these kinds, separated by commas."`
+	Kind   []server.HistoryKind `query:"kind" enum:"job,refusal,change,state,desired,drift,healing,orphan,alert" maxItems:"9" doc:"Only of these kinds, separated by commas."`
 	Since  time.Time            `query:"since" doc:"None that is older."`
 	Limit  int                  `query:"limit" minimum:"1" maximum:"1000" doc:"At most so many. Default 100."`
 	Before int64                `query:"before" minimum:"1" doc:"Only ids below, to page on."`

@@ -27,12 +27,15 @@ func TestHistory(t *testing.T) {
 		`{"id":9,"at":"2024-05-01T12:00:01Z","server":"alpha","kind":"refusal","what":"stop","job":7,"by":{"uid":0,"via":"dbus"},"code":"busy","detail":"why"},` +
 		`{"id":8,"at":"2024-05-01T12:00:00Z","server":"alpha","server_id":1,"kind":"job","what":"start","to":"queued","job":17,"by":{"uid":1000,"user":"kim","via":"http","on_behalf_of":"alice"}},` +
 		`{"id":7,"at":"2024-05-01T12:00:00Z","server":"alpha","server_id":1,"kind":"state","what":"state","from":"running","to":"failed","seen_by":"signal"}]}` + "\n"
-	got := f.do(operator, "GET", "/v1/history?server=alpha&kind=job,state&since=2024-05-01T14:00:00.5%2B02:00&limit=5&before=10", "")
+	got := f.do(operator, "GET", "/v1/history?server=alpha&kind=job,state,alert,orphan,refusal,change,desired,drift,healing&since=2024-05-01T14:00:00.5%2B02:00&limit=5&before=10", "")
 	if diff := cmp.Diff(want, got.Body); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	filter := server.HistoryFilter{
-		Server: "alpha", Kinds: []server.HistoryKind{server.HistoryJob, server.HistoryState},
+		Server: "alpha", Kinds: []server.HistoryKind{
+			server.HistoryJob, server.HistoryState, server.HistoryAlert, server.HistoryOrphan, server.HistoryRefusal,
+			server.HistoryChange, server.HistoryDesired, server.HistoryDrift, server.HistoryHealing,
+		},
 		Since: past.Add(time.Second / 2), Limit: 5, Before: 10,
 	}
 	if diff := cmp.Diff(filter, f.backend.asked); diff != "" {
