@@ -105,45 +105,65 @@ func (o *Orchestrator) command(ctx context.Context, r *record, t probe.Target, t
 // RCON runs a command on the console of a server that runs, and returns what it
 // printed. It is on record before it is sent, without secrets; what it printed is
 // not, and is returned without them.
-func (o *Orchestrator) RCON(ctx context.Context, name server.Name, command string, who server.Requester) (_ *server.Output, err error) {
-	const what = "rcon"
-	defer o.noteRefused(who, what, name, &err)
-	if err := o.writable(); err != nil {
-		return nil, err
-	}
-	if err := server.CheckCommand(command); err != nil {
-		return nil, err
-	}
-	r, err := o.named(name)
+func (o *Orchestrator) RCON(ctx context.Context, name server.Name, command string, who server.Requester) (*server.Output, error) {
+	s, err := o.admit(ctx, name, command, who)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := o.target(ctx, r); err != nil {
-		return nil, err // not after it has waited for its turn
-	}
-	release, err := o.console.turn(ctx, r)
+	defer s.release()
+	o.noteChange(ctx, server.HistoryEntry{
+		Server: string(name), ServerID: s.r.row.ID, What: whatRCON, By: &who,
+		Detail: server.Visible(server.RedactCommand(command, s.secrets...)),
+	})
+	// From here on it counts as sent: a game that is silent may have done it.
+	out, err := o.command(ctx, s.r, s.target, command)
 	if err != nil {
-		return nil, err
-	}
-	defer release()
-	t, err := o.target(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	secrets, err := o.secretsOf(name)
-	if err != nil {
-		return nil, err
-	}
-	o.noteChange(ctx, server.HistoryEntry{Server: string(name), ServerID: r.row.ID, What: what, By: &who, Detail: server.Visible(server.RedactCommand(command, secrets...))})
-	out, err := o.command(ctx, r, t, command)
-	if err != nil {
-		return nil, o.explainGame(r, t, err)
+		return nil, o.explainGame(s.r, s.target, err)
 	}
 	redact := server.RedactText
 	if out.Truncated {
 		redact = server.RedactCut
 	}
-	return &server.Output{Output: redact(out.Output, secrets...), Truncated: out.Truncated}, nil
+	return &server.Output{Output: redact(out.Output, s.secrets...), Truncated: out.Truncated}, nil
+}
+
+// whatRCON is what the history calls a command for a console.
+const whatRCON = "rcon"
+
+// session is a server's console for one command.
+type session struct {
+	r       *record
+	target  probe.Target
+	secrets []server.Secret
+	release func()
+}
+
+// admit judges a command, which is on record if it is refused, and waits until it
+// is its turn.
+func (o *Orchestrator) admit(ctx context.Context, name server.Name, command string, who server.Requester) (s session, err error) {
+	defer o.noteRefused(who, whatRCON, name, &err)
+	if err := o.writable(); err != nil {
+		return s, err
+	}
+	if err := server.CheckCommand(command); err != nil {
+		return s, err
+	}
+	if s.r, err = o.named(name); err != nil {
+		return s, err
+	}
+	if _, err := o.target(ctx, s.r); err != nil {
+		return s, err // not after it has waited for its turn
+	}
+	if s.release, err = o.console.turn(ctx, s.r); err != nil {
+		return s, err
+	}
+	if s.target, err = o.target(ctx, s.r); err == nil {
+		s.secrets, err = o.secretsOf(name)
+	}
+	if err != nil {
+		s.release()
+	}
+	return s, err
 }
 
 // say tells who plays on a server something.

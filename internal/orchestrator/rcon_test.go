@@ -108,6 +108,19 @@ func TestRCONThatFails(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	// They were sent, which is on record, and refused by the game at most.
+	o.FlushRefusals(t.Context())
+	entries, err := o.History(t.Context(), server.HistoryFilter{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[server.HistoryKind]int{}
+	for _, e := range entries {
+		kinds[e.Kind]++
+	}
+	if diff := cmp.Diff(map[server.HistoryKind]int{server.HistoryChange: len(want), server.HistoryJob: 2}, kinds); diff != "" {
+		t.Errorf("on record (-want +got):\n%s", diff)
+	}
 
 	before := asked
 	if code := codeOf("a", "a\nb"); code != server.CodeInvalidRequest {
