@@ -59,11 +59,11 @@ func NewMeter() *Meter {
 		}),
 		jobs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "left4med_jobs_total",
-			Help: "Jobs that ended, by kind and by how they ended.",
+			Help: "Jobs that ended, by kind and by how they ended; not-empty is a wait until nobody plays that gave up.",
 		}, []string{"kind", "result"}),
 		jobTimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "left4med_job_duration_seconds", Buckets: jobBounds,
-			Help: "From the request for a job to its end, however it ended.",
+			Help: "From the request for a job, or the end of its wait until nobody plays, to its end, however it ended.",
 		}, []string{"kind"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "left4med_http_requests_total",
@@ -74,6 +74,9 @@ func NewMeter() *Meter {
 		for _, result := range server.JobResults() {
 			m.jobs.WithLabelValues(string(kind), string(result))
 		}
+	}
+	for _, kind := range []server.JobKind{server.JobRestart, server.JobInstall} { // which can wait
+		m.jobs.WithLabelValues(string(kind), server.ResultNotEmpty)
 	}
 	return m
 }
@@ -90,8 +93,12 @@ func (m *Meter) Resynced(took time.Duration, err error) {
 }
 
 // JobEnded implements orchestrator.Meter.
-func (m *Meter) JobEnded(kind server.JobKind, state server.JobState, took time.Duration) {
-	m.jobs.WithLabelValues(string(kind), string(state)).Inc()
+func (m *Meter) JobEnded(kind server.JobKind, result string) {
+	m.jobs.WithLabelValues(string(kind), result).Inc()
+}
+
+// JobTook implements orchestrator.Meter.
+func (m *Meter) JobTook(kind server.JobKind, took time.Duration) {
 	m.jobTimes.WithLabelValues(string(kind)).Observe(seconds(took))
 }
 

@@ -68,8 +68,11 @@ func happen(m *metrics.Metrics) {
 	m.Shown(300 * time.Microsecond)
 	m.Resynced(20*time.Millisecond, nil)
 	m.Resynced(time.Second, errors.New("no"))
-	m.JobEnded(server.JobStart, server.JobFailed, 2*time.Second)
-	m.JobEnded(server.JobStart, server.JobSucceeded, -time.Second) // the clock was set back
+	m.JobEnded(server.JobStart, "failed")
+	m.JobTook(server.JobStart, 2*time.Second)
+	m.JobEnded(server.JobStart, "succeeded")
+	m.JobTook(server.JobStart, -time.Second) // the clock was set back
+	m.JobEnded(server.JobRestart, "not-empty")
 	m.Healed()
 	m.Answered("GET", "/v1/servers", 200)
 	m.Answered("", "", 404)

@@ -145,6 +145,8 @@ func TestRestartWhenEmpty(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o, r, p := peopled(t)
+		counted := &meter{}
+		o.Meter = counted
 		watch := o.Watch(0, false)
 		id := o.ask(t)
 		o.expect(t, "at first", id, waitingFor("2 players, gives up in 6 h"))
@@ -188,6 +190,17 @@ func TestRestartWhenEmpty(t *testing.T) {
 		if told > 12 {
 			t.Errorf("%d events in three minutes", told)
 		}
+		// Another takes its place: what it took does not count the wait.
+		time.Sleep(time.Second)
+		if _, _, err := o.Request(t.Context(), server.JobStop, []server.Name{"a"}, root()); err != nil {
+			t.Fatal(err)
+		}
+		o.expect(t, "at last", id, jobStands{State: server.JobCanceled, By: id + 1})
+		o.mu.RLock()
+		defer o.mu.RUnlock()
+		if len(counted.took) != 1 || counted.took[0] > 2*time.Second || counted.took[0] < time.Second {
+			t.Errorf("it took %v", counted.took)
+		}
 	})
 }
 
@@ -208,6 +221,8 @@ func TestRestartWhenEmptyGivesUp(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				o, r, p := peopled(t)
+				counted := &meter{}
+				o.Meter = counted
 				c.play(p)
 				id := o.ask(t)
 				time.Sleep(6*time.Hour - time.Millisecond)
@@ -220,6 +235,9 @@ func TestRestartWhenEmptyGivesUp(t *testing.T) {
 				}
 				if r.waiting != nil || r.run != nil || r.entry.Job != nil {
 					t.Error("it is still there")
+				}
+				if diff := cmp.Diff([]string{"not-empty"}, counted.jobs); diff != "" || counted.took != nil {
+					t.Errorf("counted (-want +got):\n%stook %v", diff, counted.took)
 				}
 			})
 		})

@@ -16,18 +16,22 @@ type Meter interface {
 	Shown(after time.Duration)
 	// Resynced: a resync ended.
 	Resynced(took time.Duration, err error)
-	// JobEnded: a job ended, so long after it was asked for.
-	JobEnded(kind server.JobKind, state server.JobState, took time.Duration)
+	// JobEnded: a job ended so (server.Job.Result).
+	JobEnded(kind server.JobKind, result string)
+	// JobTook: a job ended, so long after it was asked for, or its wait until nobody
+	// plays was over; not told of one that still waited.
+	JobTook(kind server.JobKind, took time.Duration)
 	// Healed: left4med starts a server by itself.
 	Healed()
 }
 
 type noMeter struct{}
 
-func (noMeter) Shown(time.Duration)                                     {}
-func (noMeter) Resynced(time.Duration, error)                           {}
-func (noMeter) JobEnded(server.JobKind, server.JobState, time.Duration) {}
-func (noMeter) Healed()                                                 {}
+func (noMeter) Shown(time.Duration)                   {}
+func (noMeter) Resynced(time.Duration, error)         {}
+func (noMeter) JobEnded(server.JobKind, string)       {}
+func (noMeter) JobTook(server.JobKind, time.Duration) {}
+func (noMeter) Healed()                               {}
 
 // Figures are the numbers of one moment, from memory.
 type Figures struct {

@@ -16,14 +16,15 @@ import (
 type meter struct {
 	noMeter
 	shown []time.Duration
-	jobs  []server.JobState
+	jobs  []string
+	took  []time.Duration
 }
 
 func (m *meter) Shown(after time.Duration) { m.shown = append(m.shown, after) }
 
-func (m *meter) JobEnded(_ server.JobKind, state server.JobState, _ time.Duration) {
-	m.jobs = append(m.jobs, state)
-}
+func (m *meter) JobEnded(_ server.JobKind, result string) { m.jobs = append(m.jobs, result) }
+
+func (m *meter) JobTook(_ server.JobKind, took time.Duration) { m.took = append(m.took, took) }
 
 // systemd's own count is set back by a start; ours only grows.
 func TestRestartsAreCountedOn(t *testing.T) {
@@ -112,7 +113,7 @@ func TestFigures(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]server.JobState{server.JobCanceled}, m.jobs); diff != "" {
+	if diff := cmp.Diff([]string{"canceled"}, m.jobs); diff != "" {
 		t.Errorf("jobs that ended (-want +got):\n%s", diff)
 	}
 	o.Settings.ResyncEnabled = false

@@ -270,7 +270,11 @@ func (o *Orchestrator) endUnresumed(ctx context.Context, row store.JobRow, why e
 	}
 	o.logJob(&row.Job, why)
 	o.mu.Lock()
-	o.jobEnded(&row.Job)
+	began := row.CreatedAt
+	if waits(row) {
+		began = time.Time{}
+	}
+	o.jobEnded(&row.Job, began)
 	o.mu.Unlock()
 }
 

@@ -26,6 +26,7 @@ type run struct {
 	cohort  *cohort               // the runs that were asked for together; nil when alone
 	chosen  int64                 // the backup to restore; 0 for none
 	found   *instance.Found       // what is adopted; nil otherwise, and after a crash
+	began   time.Time             // when it was asked for, or its wait was over; zero while it waits; o.mu guards it
 	ending  bool                  // the work is over, its end is being stored; o.mu guards it
 	yields  bool                  // a job that takes its place is being stored; o.mu guards it
 	options server.InstallOptions // of an install; never changed
@@ -117,6 +118,9 @@ func (o *Orchestrator) occupy(rec *record, r *run) {
 		r.after.supersededBy(r)
 	}
 	rec.run = r
+	if r.began = r.row.CreatedAt; r.mark.Wait != nil {
+		r.began = time.Now()
+	}
 	if rec.healing.unset(); r.row.Kind.Starts() && !r.heals() {
 		rec.healing = healing{} // an operator's start begins anew
 	}
@@ -145,7 +149,7 @@ func (r *run) supersededBy(by *run) {
 	id := by.row.ID
 	job.State, job.SupersededBy, job.FinishedAt = server.JobCanceled, &id, by.job.CreatedAt
 	r.job = &job
-	r.o.jobEnded(r.job)
+	r.o.jobEnded(r.job, r.began)
 	r.cancel(errSuperseded)
 }
 
@@ -286,14 +290,18 @@ func (o *Orchestrator) settleRun(r *run, job *server.Job) {
 	}
 	if job != nil && !r.job.State.Finished() {
 		r.job = job
-		o.jobEnded(job)
+		o.jobEnded(job, r.began)
 	}
 }
 
-// jobEnded publishes a job that has ended. The caller holds o.mu.
-func (o *Orchestrator) jobEnded(job *server.Job) {
+// jobEnded publishes a job that has ended; began is zero when it never did. The
+// caller holds o.mu.
+func (o *Orchestrator) jobEnded(job *server.Job, began time.Time) {
 	o.emit(&Event{Type: EventJob, value: job})
-	o.Meter.JobEnded(job.Kind, job.State, job.FinishedAt.Sub(job.CreatedAt))
+	o.Meter.JobEnded(job.Kind, job.Result())
+	if !began.IsZero() {
+		o.Meter.JobTook(job.Kind, job.FinishedAt.Sub(began))
+	}
 }
 
 // begin stores that the job is under way, with what it needs to know after a

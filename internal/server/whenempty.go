@@ -10,6 +10,18 @@ import (
 // empty server.
 const CodeNotEmpty Code = "not-empty"
 
+// ResultNotEmpty is the Result of a job that gave up waiting for an empty server.
+const ResultNotEmpty = string(CodeNotEmpty)
+
+// Result says in a word how a job ended: its state, or why it was not done where
+// that is nobody's failure.
+func (j *Job) Result() string {
+	if j.State == JobFailed && j.Error != nil && j.Error.Code == CodeNotEmpty {
+		return ResultNotEmpty
+	}
+	return string(j.State)
+}
+
 // When is what a job waits for before it begins; "" is nothing.
 type When string
 
