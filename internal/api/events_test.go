@@ -78,17 +78,20 @@ func TestEvents(t *testing.T) {
 	full, public := f.watch(t, operator, "/v1/events"), f.watch(t, kim, "/v1/events")
 	f.backend.feed.Server(alpha)                                       // 101
 	f.backend.feed.Job(job)                                            // 102
-	f.backend.feed.Deleted(orchestrator.Deleted{ID: 1, Name: "alpha"}) // 103
-	gone := "id: 103\nevent: deleted\ndata: " + `{"id":1,"name":"alpha"}`
+	f.backend.feed.Inner(alpha)                                        // 103
+	f.backend.feed.Deleted(orchestrator.Deleted{ID: 1, Name: "alpha"}) // 104
+	inner := "id: 103\nevent: server\ndata: " + string(alpha.JSON(true))
+	gone := "id: 104\nevent: deleted\ndata: " + `{"id":1,"name":"alpha"}`
 	jobEvent := "id: 102\nevent: job\ndata: " + `{"id":3,"server":"alpha","superseded_by":null,"kind":"start","state":"queued","requested_by":{"uid":0,"via":""},"created_at":"2024-05-01T12:00:00Z"}`
-	full.want("id: 101\nevent: server\ndata: "+string(alpha.JSON(true)), jobEvent, gone)
+	full.want("id: 101\nevent: server\ndata: "+string(alpha.JSON(true)), jobEvent, inner, gone)
 	public.want("id: 101\nevent: server\ndata: "+string(alpha.JSON(false)), gone)
 
-	f.watch(t, operator, "/v1/events", "Last-Event-ID", "101").want(jobEvent, gone)
-	f.watch(t, operator, "/v1/events?last_event_id=102").want(gone)
+	f.watch(t, operator, "/v1/events", "Last-Event-ID", "101").want(jobEvent, inner, gone)
+	f.watch(t, operator, "/v1/events?last_event_id=102").want(inner, gone)
+	f.watch(t, kim, "/v1/events?last_event_id=101").want(gone)
 	// Ids from before what is kept, or never given out.
 	for _, id := range []string{"5", "1000"} {
-		f.watch(t, kim, "/v1/events", "Last-Event-ID", id).want("id: 103\nevent: reset\ndata: {}")
+		f.watch(t, kim, "/v1/events", "Last-Event-ID", id).want("id: 104\nevent: reset\ndata: {}")
 	}
 }
 

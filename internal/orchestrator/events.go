@@ -24,6 +24,7 @@ type Event struct {
 	Type EventType
 
 	entry *Entry
+	inner bool // only what inspect shows has changed
 	value any // of job and deleted events
 	data  encoded
 }
@@ -33,6 +34,9 @@ type Event struct {
 func (e *Event) Data(inspect bool) []byte {
 	switch e.Type {
 	case EventServer:
+		if e.inner && !inspect {
+			return nil // that there is something to see tells when players come and go
+		}
 		return e.entry.JSON(inspect)
 	case EventJob:
 		if !inspect {

@@ -260,6 +260,49 @@ func TestWhatAGameTells(t *testing.T) {
 
 // TestAProbeThatHangs costs what games tell, and a bounded number of goroutines;
 // the servers are as they were.
+// Who may not inspect does not see that anything is told of a game.
+func TestWhoSeesThatPlayersCome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &fakeProbe{}
+		o := withGames(p, 1)
+		watch := o.Watch(0, false)
+		seen := func() (all, public int) {
+			t.Helper()
+			events, _ := watch.take()
+			for _, e := range events {
+				if all++; e.Data(false) != nil {
+					public++
+				}
+			}
+			return all, public
+		}
+		check := func(what string, all, public int) {
+			t.Helper()
+			if a, p := seen(); a != all || p != public {
+				t.Errorf("%s: %d events, %d of them for all; want %d, %d", what, a, p, all, public)
+			}
+		}
+		stop := asking(t, o)
+		defer stop()
+		for i := range 4 {
+			p.answers(gives(probe.Answer{Map: "c1m1_hotel", Players: i}))
+			time.Sleep(10 * time.Second)
+			check("a player came", 1, 0)
+		}
+		p.answers(refuses(probe.FaultSilent))
+		time.Sleep(10 * time.Second)
+		check("it is silent", 1, 0)
+		o.mu.Lock()
+		r := o.order[0]
+		u := r.unit
+		u.Active, u.Sub = "deactivating", "stop-sigterm"
+		o.apply(r, u, time.Now(), server.BySignal)
+		o.mu.Unlock()
+		check("it stops", 1, 1)
+	})
+}
+
 func TestAProbeThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

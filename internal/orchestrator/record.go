@@ -145,8 +145,9 @@ func (o *Orchestrator) show(r *record, e *Entry) {
 		r.entry = e
 		return
 	}
+	inner := r.entry != nil && same(r.entry.Public(), e.Public())
 	r.entry = e
-	o.emit(&Event{Type: EventServer, entry: e})
+	o.emit(&Event{Type: EventServer, entry: e, inner: inner})
 	close(r.changed)
 	r.changed = make(chan struct{})
 }

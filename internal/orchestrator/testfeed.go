@@ -14,6 +14,12 @@ func (t *TestFeed) Server(e *Entry) uint64 {
 	return t.feed.add(&Event{Type: EventServer, entry: e})
 }
 
+// Inner adds an event about a server in which only what inspect shows has changed,
+// and returns its id.
+func (t *TestFeed) Inner(e *Entry) uint64 {
+	return t.feed.add(&Event{Type: EventServer, entry: e, inner: true})
+}
+
 // Job adds an event about a job and returns its id.
 func (t *TestFeed) Job(j *server.Job) uint64 {
 	return t.feed.add(&Event{Type: EventJob, value: j})
