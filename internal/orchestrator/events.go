@@ -25,7 +25,7 @@ type Event struct {
 
 	entry *Entry
 	inner bool // only what inspect shows has changed
-	value any // of job and deleted events
+	value any  // of job and deleted events
 	data  encoded
 }
 

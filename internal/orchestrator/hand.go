@@ -22,6 +22,7 @@ type handFacts struct {
 // note takes in how left4med-probe did what it was asked: err is its own or a
 // game's. It logs when the first stops, and when it goes on.
 func (q *queries) note(err error, query bool) {
+	defer q.heal.note(err)
 	fault, ofHand := handFault(err)
 	now := time.Now()
 	q.mu.Lock()

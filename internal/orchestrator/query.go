@@ -27,6 +27,7 @@ type queries struct {
 
 	mu   sync.Mutex
 	hand handFacts
+	heal *handHealer
 }
 
 const (
@@ -47,7 +48,7 @@ const (
 )
 
 func newQueries(o *Orchestrator) *queries {
-	q := &queries{o: o, free: make(chan struct{}, queriesAtOnce), again: make(chan struct{}, 1)}
+	q := &queries{o: o, free: make(chan struct{}, queriesAtOnce), again: make(chan struct{}, 1), heal: newHandHealer(o)}
 	if o.Units != nil {
 		q.cgroup = o.Units.Cgroup
 	}

@@ -258,8 +258,6 @@ func TestWhatAGameTells(t *testing.T) {
 	})
 }
 
-// TestAProbeThatHangs costs what games tell, and a bounded number of goroutines;
-// the servers are as they were.
 // Who may not inspect does not see that anything is told of a game.
 func TestWhoSeesThatPlayersCome(t *testing.T) {
 	t.Parallel()
@@ -303,6 +301,8 @@ func TestWhoSeesThatPlayersCome(t *testing.T) {
 	})
 }
 
+// TestAProbeThatHangs costs what games tell, and a bounded number of goroutines;
+// the servers are as they were.
 func TestAProbeThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -161,7 +161,7 @@ func goneOr(ctx context.Context, err error) *Fault {
 	var op *net.OpError
 	switch {
 	case ctx.Err() != nil:
-		return &Fault{Code: FaultGone, Detail: "left4med-probe does not answer"}
+		return &Fault{Code: FaultGone, Detail: "left4med-probe does not answer", Hung: true}
 	case errors.As(err, &op) && op.Op == "dial":
 		return &Fault{Code: FaultGone, Detail: "left4med-probe cannot be reached" + reason(err)}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -87,7 +87,7 @@ func TestWhatALiarSaysIsAFault(t *testing.T) {
 		want probe.Fault
 	}{
 		"closes":          {func(net.Conn) {}, probe.Fault{Code: probe.FaultGone, Detail: "left4med-probe ended before it had answered"}},
-		"hangs":           {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, probe.Fault{Code: probe.FaultGone, Detail: "left4med-probe does not answer"}},
+		"hangs":           {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, probe.Fault{Code: probe.FaultGone, Detail: "left4med-probe does not answer", Hung: true}},
 		"cuts its answer": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{") }, probe.Fault{Code: probe.FaultGone, Detail: "left4med-probe ended before it had answered"}},
 		"no HTTP":         {func(c net.Conn) { _, _ = io.WriteString(c, "\x1b[31mhello\r\n\r\n") }, probe.Fault{Code: probe.FaultNonsense, Detail: nonsense + "it does not speak HTTP"}},
 		"endless header":  {endless("HTTP/1.1 200 OK\r\n", "X: y\r\n"), probe.Fault{Code: probe.FaultNonsense, Detail: nonsense + "it does not speak HTTP"}},

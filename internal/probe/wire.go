@@ -134,6 +134,9 @@ type Fault struct {
 	// RetryAfterMS is how long the webhook asked to be left alone (Retry-After),
 	// in milliseconds; at most an hour.
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+	// Hung says, with FaultGone, that the probe took the request and let its time
+	// pass. The client alone knows.
+	Hung bool `json:"-"`
 }
 
 // Error makes a Fault an error.

@@ -96,6 +96,10 @@ func (l *lab) probeIsGone(t *testing.T) {
 	refused(t, err, refusal{503, client.CodeProbeUnavailable, ""}, "left4med-probe")
 	l.systemctl(t, "start", "left4med-probe.socket")
 	l.plays(t, "a", "c2m1_highway", 1)
+	// One that hangs is ended by left4med, and comes back.
+	l.systemctl(t, "kill", "--signal=SIGSTOP", "left4med-probe.service")
+	l.await(t, "a", "without its game's facts", func(s *client.Server) bool { return s.Game == nil })
+	l.plays(t, "a", "c2m1_highway", 1)
 	same(t, "the unit", before, l.shown(t, "a"))
 }
 
