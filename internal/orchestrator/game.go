@@ -18,6 +18,7 @@ type heard struct {
 	asked      time.Time    // when the last query began, also of an earlier run
 	due        time.Time    // when the next one may begin
 	busy       bool         // a query is under way, perhaps of an earlier run
+	off        bool         // it did not run when the servers were last looked through
 	warned     bool         // that the control group cannot be found is in the log
 }
 

@@ -23,7 +23,8 @@ type queries struct {
 	free   chan struct{} // holds a value for each query under way
 	again  chan struct{} // holds a value when a place is free that somebody waits for, or a run is new
 
-	waited bool // somebody waits for a place; o.mu guards it
+	waited bool      // somebody waits for a place; o.mu guards it
+	look   time.Time // when the servers are looked through next; the same
 
 	mu   sync.Mutex
 	hand handFacts
@@ -41,10 +42,11 @@ const (
 	queryTime = time.Second
 	// queryGrace is how much longer left4med-probe has for its own.
 	queryGrace = 2 * time.Second
-	// queryLook is how often the servers that run are looked through at least; while
-	// none does, none is.
-	queryLook = time.Second
-	queryRest = time.Hour
+	// queryGap is how often the servers are looked through at most, which holds up
+	// whoever reads or changes them: queries that are due closer to each other begin
+	// together.
+	queryGap  = 20 * time.Millisecond
+	queryRest = time.Hour // the longest time without a look; what begins meanwhile stirs
 )
 
 func newQueries(o *Orchestrator) *queries {
@@ -61,6 +63,9 @@ func (q *queries) interval() time.Duration {
 	return interval
 }
 
+// gap is the time between two looks at all servers, at least.
+func (q *queries) gap() time.Duration { return min(queryGap, q.interval()/100) }
+
 func (q *queries) on() bool { return q.o.Probe != nil && q.o.Settings.QueryEnabled }
 
 // loop asks until ctx ends, and returns when nothing of it is under way.
@@ -75,31 +80,40 @@ func (q *queries) loop(ctx context.Context) {
 	q.o.mu.Unlock()
 	next := time.NewTimer(0)
 	defer next.Stop()
+	var last time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-next.C:
 		case <-q.again:
+			if early := q.gap() - time.Since(last); early > 0 {
+				next.Reset(early)
+				continue
+			}
 		}
+		last = time.Now()
 		next.Reset(q.round(ctx, &under))
 	}
 }
 
 // round begins the queries that are due, and returns after what time to look
 // again.
-func (q *queries) round(ctx context.Context, under *sync.WaitGroup) time.Duration {
+func (q *queries) round(ctx context.Context, under *sync.WaitGroup) (wake time.Duration) {
 	q.o.mu.Lock()
 	defer q.o.mu.Unlock()
 	now := time.Now()
-	wake := queryRest
+	wake = queryRest
+	defer func() {
+		wake = max(wake, q.gap())
+		q.look = now.Add(wake)
+	}()
 	var due []*record
 	for _, r := range q.o.order {
 		at, runs := q.due(r, now)
-		if !runs {
+		if r.heard.off = !runs; !runs {
 			continue
 		}
-		wake = min(wake, queryLook)
 		switch {
 		case r.heard.busy:
 		case at.After(now):
@@ -123,7 +137,7 @@ func (q *queries) round(ctx context.Context, under *sync.WaitGroup) time.Duratio
 			q.ask(ctx, ask)
 			<-q.free
 			q.o.mu.RLock()
-			again := q.waited || time.Until(r.heard.due) < queryLook
+			again := q.waited || r.heard.due.Before(q.look)
 			q.o.mu.RUnlock()
 			if again {
 				q.stir()
@@ -141,17 +155,23 @@ func (q *queries) stir() {
 	}
 }
 
-// begins has a run asked that the loop does not know. The caller holds o.mu.
+// begins has a server asked of which the loop does not know that it runs. The caller
+// holds o.mu.
 func (q *queries) begins(r *record) {
-	if q.on() && r.state() == server.StateRunning && r.heard.invocation != r.unit.InvocationID {
+	if q.on() && asks(r) && (r.heard.off || r.heard.invocation != r.unit.InvocationID) {
 		q.stir()
 	}
+}
+
+// asks says whether a server is one to be asked. The caller holds o.mu.
+func asks(r *record) bool {
+	return r.state() == server.StateRunning && r.unit.InvocationID != "" && r.row.Phase == server.PhaseReady
 }
 
 // due is when a server is to be asked next; runs is false while it does not run.
 // The caller holds o.mu.
 func (q *queries) due(r *record, now time.Time) (at time.Time, runs bool) {
-	if r.state() != server.StateRunning || r.unit.InvocationID == "" || r.row.Phase != server.PhaseReady {
+	if !asks(r) {
 		return time.Time{}, false
 	}
 	if h := &r.heard; h.invocation != r.unit.InvocationID {

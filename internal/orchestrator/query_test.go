@@ -403,3 +403,61 @@ func TestAServerThatStartsIsAsked(t *testing.T) {
 		}
 	})
 }
+
+// The servers are looked through when a query is due, and not in between; those that
+// are due close to each other together.
+func TestLooksAreFew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &fakeProbe{}
+		p.answers(gives(probe.Answer{Map: "c1m1_hotel"}))
+		o := withGames(p, 2)
+		q := o.queries
+		var under sync.WaitGroup
+		round := func() time.Duration {
+			wake := q.round(t.Context(), &under)
+			under.Wait()
+			return wake
+		}
+		o.mu.Lock()
+		q.began = time.Now()
+		a, b := o.order[0], o.order[1]
+		o.mu.Unlock()
+		time.Sleep(o.Settings.Settle)
+		if wake := round(); wake != queryRest || len(q.again) != 1 {
+			t.Errorf("while both are asked the next look is after %s, and %d looks are asked for", wake, len(q.again))
+		}
+		<-q.again
+		if wake := round(); wake < 5*time.Second || len(q.again) != 0 {
+			t.Errorf("when both were asked the next look is after %s, and %d looks are asked for", wake, len(q.again))
+		}
+		o.mu.Lock()
+		a.heard.due, b.heard.due = time.Now().Add(time.Millisecond), time.Now().Add(queryGap)
+		o.mu.Unlock()
+		if wake := round(); wake != queryGap {
+			t.Errorf("the next look is after %s, want %s", wake, queryGap)
+		}
+		time.Sleep(queryGap)
+		round()
+		if !a.heard.asked.Equal(b.heard.asked) {
+			t.Errorf("asked at %s and %s, not together", a.heard.asked, b.heard.asked)
+		}
+
+		// One that does not run is looked at again when it does, also in the same run.
+		o.mu.Lock()
+		a.row.Phase = server.PhaseDeleting
+		o.mu.Unlock()
+		round()
+		select {
+		case <-q.again:
+		default:
+		}
+		o.mu.Lock()
+		a.row.Phase = server.PhaseReady
+		o.publish(a, server.ByJob)
+		o.mu.Unlock()
+		if len(q.again) != 1 {
+			t.Error("nobody looks at a server that can be asked again")
+		}
+	})
+}
