@@ -192,20 +192,11 @@ func (o *Orchestrator) noticesOf(r *record) []store.Notice {
 	return all
 }
 
-// noticesOfEnd are for a server that is gone. The caller holds o.mu.
+// noticesOfEnd are for a server that is gone. What a rule was told of it, perhaps
+// by the daemon before, the store knows. The caller holds o.mu.
 func (o *Orchestrator) noticesOfEnd(r *record) []store.Notice {
-	if len(o.alerts.rules) == 0 || r.told == nil {
-		return nil
-	}
-	var all []store.Notice
 	text := string(r.row.Name) + " is deleted"
-	if r.told.down {
-		all = append(all, o.serverNotices(r, server.AlertDown, false, text)...)
-	}
-	if r.told.gaveUp {
-		all = append(all, o.serverNotices(r, server.AlertGaveUp, false, text)...)
-	}
-	return all
+	return append(o.serverNotices(r, server.AlertDown, false, text), o.serverNotices(r, server.AlertGaveUp, false, text)...)
 }
 
 func (o *Orchestrator) serverNotices(r *record, event server.AlertEvent, begins bool, text string) []store.Notice {

@@ -263,9 +263,9 @@ func TestAlertsOfGivingUpAndDeleting(t *testing.T) {
 	o.mu.Unlock()
 	o.becomes(r, "failed", "failed")
 	hook.await(t, 2)
-	o.mu.Lock()
-	o.remove(r)
-	o.mu.Unlock()
+	if err := (&run{o: o, rec: r}).forget(); err != nil {
+		t.Fatal(err)
+	}
 	hook.await(t, 2)
 	want := []string{
 		"ops down firing: a should run, and is failed, result signal",
@@ -275,6 +275,45 @@ func TestAlertsOfGivingUpAndDeleting(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, hook.texts()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A server that was told to be down is deleted by a daemon that did not tell so, and
+// which is killed as soon as the server is gone.
+func TestAlertsEndWithTheirServer(t *testing.T) {
+	t.Parallel()
+	s, hook := alertStore(t), newWebhook(nil)
+	o, r, stop := alerting(t, s, hook, opsRule(t))
+	o.becomes(r, "failed", "failed")
+	hook.await(t, 1)
+	stop()
+	o, r, stop = alerting(t, s, hook, opsRule(t))
+	stop() // nothing is written any more but what the job writes itself
+	if err := (&run{o: o, rec: r}).forget(); err != nil {
+		t.Fatal(err)
+	}
+	alerting(t, s, hook, opsRule(t))
+	hook.await(t, 1)
+	want := []string{"ops down firing: a should run, and is failed, result signal", "ops down resolved: a is deleted"}
+	if diff := cmp.Diff(want, hook.texts()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// What is not to be told yet of a server that is deleted never is.
+func TestHeldAlertsEndWithTheirServer(t *testing.T) {
+	t.Parallel()
+	s := alertStore(t)
+	rule := opsRule(t)
+	rule.After = time.Hour
+	o, r, _ := alerting(t, s, newWebhook(nil), rule)
+	o.becomes(r, "failed", "failed")
+	o.chronicle.settle(t.Context())
+	if err := (&run{o: o, rec: r}).forget(); err != nil {
+		t.Fatal(err)
+	}
+	if waiting, err := s.WaitingAlerts(t.Context(), time.Now().Add(2*time.Hour)); err != nil || len(waiting) != 0 {
+		t.Error(waiting, err)
 	}
 }
 

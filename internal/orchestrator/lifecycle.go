@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
 	"github.com/left4med/left4med/internal/unitctl"
 )
 
@@ -220,11 +221,15 @@ func (r *run) runHelper(unit string) (result unitctl.JobResult, err error) {
 	return result, err
 }
 
-// forget leaves a tombstone in the store and takes the server out of the list.
+// forget leaves a tombstone in the store, with the end of what alerts told of the
+// server, and takes it out of the list.
 func (r *run) forget() error {
 	o := r.o
+	o.mu.RLock()
+	ends := o.noticesOfEnd(r.rec)
+	o.mu.RUnlock()
 	err := o.insist(o.jobsCtx, "that the server is gone", func(ctx context.Context) error {
-		return o.Store.DeleteServer(ctx, r.rec.row.ID)
+		return o.alerts.with(ends, func(a *store.Alerts) error { return o.Store.DeleteServer(ctx, r.rec.row.ID, a) })
 	})
 	if err != nil {
 		return err

@@ -347,7 +347,6 @@ func (o *Orchestrator) remove(r *record) {
 	if o.records[r.row.Name] != r {
 		return
 	}
-	o.chronicle.notify(o.noticesOfEnd(r))
 	delete(o.records, r.row.Name)
 	o.orphans.lately[r.row.Name] = struct{}{}
 	o.order = slices.DeleteFunc(o.order, func(x *record) bool { return x == r })

@@ -13,7 +13,7 @@ import (
 
 // Notice is the beginning or the end of something, for one rule. Stored twice it
 // is one: a beginning counts only when the rule does not know of it, an end only
-// when it does.
+// when it does. Nothing begins with a server that is deleted.
 type Notice struct {
 	Subject string       // what it is about: "server/ID", "orphan/UNIT", "daemon/CHECK"
 	Alert   server.Alert // without ID and Repeated
@@ -62,8 +62,10 @@ func (s *Store) addAlerts(ctx context.Context, q querier, a *Alerts) error {
 }
 
 func (s *Store) begins(ctx context.Context, q querier, n Notice, a *Alerts) error {
-	res, err := q.ExecContext(ctx, `INSERT OR IGNORE INTO alerting (rule, event, subject, since) VALUES (?, ?, ?, ?)`,
-		n.Alert.Rule, n.Alert.Event, n.Subject, micros(n.Alert.At))
+	// What was seen of a server before it was deleted may be stored after that.
+	res, err := q.ExecContext(ctx, `INSERT OR IGNORE INTO alerting (rule, event, subject, since) SELECT ?, ?, ?, ?
+		WHERE NOT EXISTS (SELECT 1 FROM servers WHERE id = ? AND deleted_at IS NOT NULL)`,
+		n.Alert.Rule, n.Alert.Event, n.Subject, micros(n.Alert.At), n.Alert.ServerID)
 	if err != nil {
 		return err
 	}

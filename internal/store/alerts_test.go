@@ -164,6 +164,21 @@ func TestKeepAlerts(t *testing.T) {
 	same(t, 2, len(waiting(t, s, "dev", "webhook", now)))
 }
 
+// The end of a server is the end of what was told of it, and nothing begins after.
+func TestAlertsOfADeletedServer(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	row, _ := create(t, s, "a", 27015)
+	begins := noticeOf("ops", "server/1", server.AlertFiring, clock, clock, "webhook")
+	ends := noticeOf("ops", "server/1", server.AlertResolved, clock.Add(time.Second), time.Time{}, "webhook")
+	begins.Alert.ServerID, ends.Alert.ServerID = row.ID, row.ID
+	must(t, s.AddAlerts(t.Context(), &Alerts{Notices: []Notice{begins}}))
+	must(t, s.DeleteServer(t.Context(), row.ID, &Alerts{Notices: []Notice{ends}}))
+	must(t, s.DeleteServer(t.Context(), row.ID, &Alerts{Notices: []Notice{ends}}))
+	must(t, s.AddAlerts(t.Context(), &Alerts{Notices: []Notice{begins}}))
+	same(t, []string{"firing true false", "resolved false false"}, waiting(t, s, "ops", "webhook", clock.Add(time.Minute)))
+}
+
 // partAlerts puts on record what it sees, and delivers what is to be told of it to
 // who reads its output, until it is killed.
 func partAlerts(dir string) error {

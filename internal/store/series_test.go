@@ -56,7 +56,7 @@ func TestSamplesOfOneMinuteAreOne(t *testing.T) {
 	want.Samples++
 	alike(t, []server.Sample{want}, samples(t, s, b.ID))
 
-	must(t, s.DeleteServer(ctx, a.ID))
+	must(t, s.DeleteServer(ctx, a.ID, nil))
 	must(t, s.AddSamples(ctx, map[int64]server.Sample{a.ID: half})) // it comes too late
 	alike(t, nil, samples(t, s, a.ID))
 	alike(t, []server.Sample{want}, samples(t, s, b.ID))
@@ -217,7 +217,7 @@ func TestPresence(t *testing.T) {
 	t.Parallel()
 	ctx, s := t.Context(), newStore(t)
 	a, _ := create(t, s, "a", 27015)
-	must(t, s.DeleteServer(ctx, a.ID))
+	must(t, s.DeleteServer(ctx, a.ID, nil))
 	b, _ := create(t, s, "a", 27015) // another of the same name
 	at := func(sec int) time.Time { return clock.Add(time.Duration(sec) * time.Second) }
 	entry := func(sec int, id int64, kind server.HistoryKind) server.HistoryEntry {

@@ -166,15 +166,19 @@ func (s *Store) SetConfig(ctx context.Context, id int64, cfg server.Config, chan
 }
 
 // DeleteServer makes a server a tombstone: its name and port are free again,
-// its id is not. The samples of it are removed. Doing so twice is no error.
-func (s *Store) DeleteServer(ctx context.Context, id int64) error {
+// its id is not. The samples of it are removed. The alerts (which may be nil) that
+// tell of it are stored with that, all or nothing. Doing so twice is no error.
+func (s *Store) DeleteServer(ctx context.Context, id int64, alerts *Alerts) error {
 	return s.write(ctx, "delete the server", func(ctx context.Context, q querier) error {
 		if _, err := q.ExecContext(ctx, `DELETE FROM series WHERE server_id = ?`, id); err != nil {
 			return err
 		}
 		res, err := q.ExecContext(ctx, `UPDATE servers SET phase = ?, desired = ?, deleted_at = coalesce(deleted_at, ?) WHERE id = ?`,
 			PhaseDeleted, server.DesiredStopped, micros(s.orNow(time.Time{})), id)
-		return changedOne(res, err, serverNotFound(id))
+		if err := changedOne(res, err, serverNotFound(id)); err != nil {
+			return err
+		}
+		return s.addAlerts(ctx, q, alerts)
 	})
 }
 

@@ -116,11 +116,11 @@ func TestServerLife(t *testing.T) {
 	must(t, s.SetSeen(ctx, map[int64]Seen{a.ID: *wantA.Seen, 99: {Desired: server.DesiredRunning}}, nil, nil))
 	same(t, []ServerRow{wantA, wantB}, servers(t, s))
 
-	must(t, s.DeleteServer(ctx, a.ID))
-	must(t, s.DeleteServer(ctx, a.ID))
+	must(t, s.DeleteServer(ctx, a.ID, nil))
+	must(t, s.DeleteServer(ctx, a.ID, nil))
 	same(t, []ServerRow{wantB}, servers(t, s))
 	for _, err := range []error{
-		s.SetPhase(ctx, a.ID, server.PhaseReady), s.SetConfig(ctx, a.ID, wantA.Config, ""), s.DeleteServer(ctx, 99),
+		s.SetPhase(ctx, a.ID, server.PhaseReady), s.SetConfig(ctx, a.ID, wantA.Config, ""), s.DeleteServer(ctx, 99, nil),
 	} {
 		fails(t, err, server.CodeServerNotFound)
 	}
