@@ -150,12 +150,15 @@ func (s *Store) AddAlerts(ctx context.Context, a *Alerts) error {
 }
 
 // NextAlert is the oldest alert for a target that is due; when there is none, next
-// is when the first will be, zero when none waits. It changes nothing.
+// is when the first will be, zero when none waits. What is told of one event and
+// subject is told in turn: an end that came before its beginning would be followed
+// by nothing. It changes nothing.
 func (s *Store) NextAlert(ctx context.Context, rule, target string, now time.Time) (row *AlertRow, next time.Time, err error) {
 	var r AlertRow
 	var text []byte
 	var due sql.NullInt64
-	err = s.readers.QueryRowContext(ctx, `SELECT id, alert, attempts, due FROM alerts WHERE rule = ? AND target = ?
+	err = s.readers.QueryRowContext(ctx, `SELECT id, alert, attempts, due FROM alerts
+		WHERE id IN (SELECT min(id) FROM alerts WHERE rule = ? AND target = ? GROUP BY event, subject)
 		ORDER BY iif(due <= ?3, 0, due), id LIMIT 1`, rule, target, now.UnixMicro()).Scan(&r.ID, &text, &r.Attempts, &due)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -126,6 +126,42 @@ func TestAlertsAreTriedAgain(t *testing.T) {
 	same(t, false, found)
 }
 
+// An end is not told while its beginning has to wait; what is of others is.
+func TestAlertsKeepTheirTurn(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	now := clock.Add(time.Minute)
+	must(t, s.AddAlerts(t.Context(), &Alerts{Notices: []Notice{
+		noticeOf("ops", "server/1", server.AlertFiring, clock, clock, "webhook"),
+		noticeOf("ops", "server/1", server.AlertResolved, clock, clock, "webhook"),
+		noticeOf("ops", "server/2", server.AlertFiring, clock, clock, "webhook"),
+	}}))
+	next := func(now time.Time) (id int64, due time.Time) {
+		t.Helper()
+		row, due, err := s.NextAlert(t.Context(), "ops", "webhook", now)
+		must(t, err)
+		if row != nil {
+			id = row.ID
+		}
+		return id, due
+	}
+	_, _, err := s.TryAlert(t.Context(), 1, now)
+	must(t, err)
+	must(t, s.RetryAlert(t.Context(), 1, false, now.Add(time.Hour)))
+	id, _ := next(now)
+	same(t, int64(3), id)
+	must(t, s.RemoveAlert(t.Context(), 3))
+	id, due := next(now)
+	same(t, int64(0), id)
+	same(t, now.Add(time.Hour), due)
+	now = now.Add(time.Hour)
+	id, _ = next(now)
+	same(t, int64(1), id)
+	must(t, s.RemoveAlert(t.Context(), 1))
+	id, _ = next(now)
+	same(t, int64(2), id)
+}
+
 // When too many wait the newest are kept, and the history says so.
 func TestTooManyAlerts(t *testing.T) {
 	t.Parallel()
