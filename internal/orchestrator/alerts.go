@@ -36,8 +36,14 @@ func newAlerts(o *Orchestrator) *alerts {
 	return a
 }
 
+// firstLook is how long the subject of an alert that is told only if it lasts may
+// take until a daemon that starts can judge it. After a boot that is when systemd
+// has come to the end of its start.
+const firstLook = 10 * time.Minute
+
 // load drops what the settings have no rule for any more, and what is known of
-// servers that are gone.
+// servers that are gone. What was to be told if it lasts waits until that is known:
+// it may have ended while no daemon looked.
 func (a *alerts) load(ctx context.Context, rows []store.ServerRow) error {
 	var targets []store.AlertTarget
 	for _, t := range a.targets {
@@ -56,6 +62,9 @@ func (a *alerts) load(ctx context.Context, rows []store.ServerRow) error {
 	for t, n := range removed {
 		a.o.Log.Warn().Int64("alerts", n).Str("RULE", t.Rule).Str("TARGET", t.Target).
 			Msg("alerts are dropped: the settings do not have the rule, or its target, any more")
+	}
+	if err := a.o.Store.HoldAlerts(ctx, time.Now().Add(firstLook)); err != nil {
+		return fmt.Errorf("cannot hold alerts back: %w", err)
 	}
 	return nil
 }

@@ -248,6 +248,42 @@ func TestAlertsWait(t *testing.T) {
 	}
 }
 
+// What was to be told if it lasts, and came due while there was no daemon, is told
+// only when the next one has seen that it lasts.
+func TestAlertsThatCameDueUnseen(t *testing.T) {
+	t.Parallel()
+	rule := opsRule(t)
+	rule.After = 5 * time.Minute
+	for active, want := range map[string]string{"active": "", "failed": "ops down firing: as before"} {
+		t.Run(active, func(t *testing.T) {
+			t.Parallel()
+			s, hook := alertStore(t), newWebhook(nil)
+			_, _, stop := alerting(t, s, hook, rule) // makes the server
+			stop()
+			before := New(Options{Settings: Settings{Alerts: []server.AlertRule{rule}}, Store: s, Host: "box"})
+			held := before.alerts.notices("server/1", "a", server.Alert{
+				Event: server.AlertDown, State: server.AlertFiring, At: time.Now().Add(-6 * time.Minute), Server: "a", ServerID: 1, Text: "as before",
+			})
+			if err := s.AddAlerts(t.Context(), &store.Alerts{Notices: held}); err != nil {
+				t.Fatal(err)
+			}
+			o, r, stop := alerting(t, s, hook, rule)
+			o.becomes(r, active, "")
+			if want != "" {
+				hook.await(t, 1)
+			}
+			o.chronicle.settle(t.Context())
+			stop()
+			if got := strings.Join(hook.texts(), ", "); got != want {
+				t.Errorf("told %q, want %q", got, want)
+			}
+			if waiting, err := s.WaitingAlerts(t.Context(), time.Now().Add(time.Hour)); err != nil || len(waiting) != 0 {
+				t.Error(waiting, err)
+			}
+		})
+	}
+}
+
 // A server's healing that gives up, and a server that is deleted while it is down.
 func TestAlertsOfGivingUpAndDeleting(t *testing.T) {
 	t.Parallel()

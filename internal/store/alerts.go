@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -69,8 +70,10 @@ func (s *Store) begins(ctx context.Context, q querier, n Notice, a *Alerts) erro
 	if err != nil {
 		return err
 	}
-	if rows, err := res.RowsAffected(); err != nil || rows == 0 {
+	if rows, err := res.RowsAffected(); err != nil {
 		return err
+	} else if rows == 0 {
+		return release(ctx, q, n)
 	}
 	for _, target := range n.Targets {
 		if err := s.insertAlert(ctx, q, n, target, a); err != nil {
@@ -78,6 +81,14 @@ func (s *Store) begins(ctx context.Context, q querier, n Notice, a *Alerts) erro
 		}
 	}
 	return nil
+}
+
+// release gives the alert of a beginning that is known already its own time back,
+// if HoldAlerts took it: it was seen to last.
+func release(ctx context.Context, q querier, n Notice) error {
+	_, err := q.ExecContext(ctx, `UPDATE alerts SET due = at + ?4 WHERE rule = ?1 AND event = ?2 AND subject = ?3 AND attempts = 0 AND due > at + ?4`,
+		n.Alert.Rule, n.Alert.Event, n.Subject, max(n.Due.Sub(n.Alert.At), 0).Microseconds())
+	return err
 }
 
 func (s *Store) ends(ctx context.Context, q querier, n Notice, a *Alerts) error {
@@ -88,15 +99,16 @@ func (s *Store) ends(ctx context.Context, q querier, n Notice, a *Alerts) error 
 	if rows, err := res.RowsAffected(); err != nil || rows == 0 {
 		return err
 	}
-	res, err = q.ExecContext(ctx, `DELETE FROM alerts WHERE rule = ? AND event = ? AND subject = ? AND attempts = 0 AND due > ?`,
-		n.Alert.Rule, n.Alert.Event, n.Subject, micros(n.Alert.At))
+	// For these it was over before they were to be told.
+	held, err := pairs(ctx, q, `DELETE FROM alerts WHERE rule = ? AND event = ? AND subject = ? AND attempts = 0 AND due > ? RETURNING rule, target`,
+		func(_, target string) string { return target }, n.Alert.Rule, n.Alert.Event, n.Subject, micros(n.Alert.At))
 	if err != nil {
 		return err
 	}
-	if held, err := res.RowsAffected(); err != nil || held > 0 {
-		return err // it was over before anybody was to be told
-	}
 	for _, target := range n.Targets {
+		if slices.Contains(held, target) {
+			continue
+		}
 		if err := s.insertAlert(ctx, q, n, target, a); err != nil {
 			return err
 		}
@@ -147,6 +159,17 @@ func (s *Store) dropAlerts(ctx context.Context, q querier, rule, target string, 
 // AddAlerts stores notices of what is in no other table, all or none.
 func (s *Store) AddAlerts(ctx context.Context, a *Alerts) error {
 	return s.write(ctx, "store alerts", func(ctx context.Context, q querier) error { return s.addAlerts(ctx, q, a) })
+}
+
+// HoldAlerts has what is told only if it lasts wait until then, unless its
+// beginning is stored again or its end is: nobody knows yet whether it lasted. Of
+// what is on record to have ended that is known.
+func (s *Store) HoldAlerts(ctx context.Context, until time.Time) error {
+	return s.write(ctx, "hold alerts back", func(ctx context.Context, q querier) error {
+		_, err := q.ExecContext(ctx, `UPDATE alerts SET due = ?1 WHERE attempts = 0 AND due > at AND due < ?1
+			AND id IN (SELECT max(id) FROM alerts GROUP BY rule, target, event, subject)`, micros(until))
+		return err
+	})
 }
 
 // NextAlert is the oldest alert for a target that is due; when there is none, next
@@ -268,8 +291,8 @@ func (s *Store) KeepAlerts(ctx context.Context, targets []AlertTarget, keep func
 }
 
 // pairs reads rows of two texts.
-func pairs[T any](ctx context.Context, q querier, query string, of func(a, b string) T) (list []T, err error) {
-	rows, err := q.QueryContext(ctx, query)
+func pairs[T any](ctx context.Context, q querier, query string, of func(a, b string) T, args ...any) (list []T, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

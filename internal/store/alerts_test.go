@@ -74,6 +74,23 @@ func TestAlertsAreStoredOnce(t *testing.T) {
 	late.Alert.At = begins.Due
 	add(late)
 	same(t, []string{"firing true false", "resolved false false"}, waiting(t, s, "ops", "webhook", clock.Add(2*time.Hour)))
+	same(t, []string{"firing true false", "resolved false false"}, waiting(t, s, "ops", "a@%i.service", clock.Add(2*time.Hour)))
+
+	// Held until somebody knows whether it lasts: it does not, or does.
+	must(t, s.AddAlerts(t.Context(), &Alerts{Notices: []Notice{begins}}))
+	must(t, s.HoldAlerts(t.Context(), clock.Add(2*time.Hour)))
+	add(late)
+	same(t, []string(nil), waiting(t, s, "ops", "webhook", clock.Add(3*time.Hour)))
+	add(begins)
+	must(t, s.HoldAlerts(t.Context(), clock.Add(2*time.Hour)))
+	same(t, []string(nil), waiting(t, s, "ops", "webhook", clock.Add(time.Hour)))
+	add(begins)
+	same(t, []string(nil), waiting(t, s, "ops", "webhook", now))
+	same(t, []string{"firing true false"}, waiting(t, s, "ops", "webhook", clock.Add(time.Hour)))
+	must(t, s.HoldAlerts(t.Context(), clock.Add(3*time.Hour))) // the other target was not told in time
+	add(late)
+	same(t, []string{"resolved false false"}, waiting(t, s, "ops", "webhook", clock.Add(2*time.Hour)))
+	same(t, []string(nil), waiting(t, s, "ops", "a@%i.service", clock.Add(3*time.Hour)))
 
 	// One that was sent without the store may have arrived.
 	begins.Sent, begins.Due = true, clock
