@@ -124,7 +124,11 @@ func (t *target) startUnit(ctx context.Context, alert server.Alert) outcome {
 	wait, err := t.a.o.Units.BeginHook(ctx, unit)
 	if err != nil {
 		t.a.o.Log.Debug().Err(err).Str("UNIT", unit).Msg("cannot start the unit of an alert")
-		return outcome{why: "systemd does not start " + unit + "; `systemctl status` tells more of it", code: "unit"}
+		var answer *server.Error
+		return outcome{
+			why: "systemd does not start " + unit + "; `systemctl status` tells more of it", code: "unit",
+			refused: errors.As(err, &answer) && !unreached(err),
+		}
 	}
 	switch result, err := wait(ctx); {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -132,7 +136,7 @@ func (t *target) startUnit(ctx context.Context, alert server.Alert) outcome {
 	case err != nil:
 		return outcome{why: "the end of " + unit + " was not seen", code: "unit"}
 	case result != unitctl.JobDone:
-		return outcome{why: fmt.Sprintf("%s failed (%s); `journalctl -u %s` tells more", unit, result, unit), code: "unit"}
+		return outcome{why: fmt.Sprintf("%s failed (%s); `journalctl -u %s` tells more", unit, result, unit), code: "unit", refused: true}
 	}
 	return outcome{}
 }
