@@ -297,16 +297,15 @@ func (o *Orchestrator) Run(ctx context.Context, ready func()) error {
 		o.series.loop(ctx)
 		return nil
 	})
-	g.Go(func() error {
-		o.alerts.deliver(ctx)
-		return nil
-	})
+	var delivery sync.WaitGroup
+	delivery.Go(func() { o.alerts.deliver(ctx) })
 	<-ctx.Done()
 	o.mu.Lock()
 	o.closing = true
 	o.mu.Unlock()
 	o.stopJobs(errShutdown)
 	o.frozen.Wait() // that no game stays so takes the connection
+	delivery.Wait() // and the end of a unit comes over it
 	hangUp()
 	err := g.Wait()
 	o.jobs.Wait()

@@ -61,14 +61,14 @@ func newMachine(t *testing.T, release machine.Release) *machine.Machine {
 	return m
 }
 
-func newBench(t *testing.T, m *machine.Machine, socket, db string) *bench {
+func newBench(t *testing.T, m *machine.Machine, socket, db string, rules ...server.AlertRule) *bench {
 	t.Helper()
 	s, err := store.Open(t.Context(), db, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	settings := DefaultSettings()
-	settings.Settle, settings.ResyncInterval = 50*time.Millisecond, time.Second
+	settings.Settle, settings.ResyncInterval, settings.Alerts = 50*time.Millisecond, time.Second, rules
 	o := New(Options{
 		Settings: settings, Units: unitctl.New(unitctl.Options{Root: m.Path("/"), Socket: socket}), Store: s,
 		Files: instance.New(m.DiskPath("/var/lib/left4me")), Logs: noLogs{}, Log: zerolog.Nop(), BootID: "boot",
