@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/left4med/left4med/internal/probe"
+	"github.com/left4med/left4med/internal/server"
 )
 
 // secret is in each address of a webhook here, and in no fault.
@@ -293,13 +294,17 @@ func TestRetryAfter(t *testing.T) {
 func FuzzHookAddress(f *testing.F) {
 	for _, seed := range []string{
 		"https://example.com/" + secret, "http://" + secret, "https://" + secret + "@x/", "https://x/#" + secret, "//" + secret, "https:" + secret,
-		"https://[::1%25" + secret + "]/", "https://x:" + secret + "/", "https://%" + secret, "\x00", "HTTPS://X",
+		"https://x/#", "https://[::1%25" + secret + "]/", "https://x:" + secret + "/", "https://%" + secret, "\x00", "HTTPS://X",
 	} {
 		f.Add(seed, "7")
 	}
 	f.Fuzz(func(t *testing.T, address, header string) {
 		u, fault := hookAddress(probe.Delivery{URL: address})
+		set, err := server.NewWebhook(address)
+		rule := server.AlertRule{Name: "a", On: server.AlertEvents(), Format: server.FormatJSON, URL: set}
 		switch {
+		case fault != nil && err == nil && set.IsSet() && rule.Check() == nil:
+			t.Errorf("%q may be in the settings, and is refused: %v", address, fault)
 		case fault == nil && (u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != ""):
 			t.Errorf("%q was let through", address)
 		case fault != nil && tellsOf(fault.Detail, []string{secret}):

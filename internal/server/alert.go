@@ -231,8 +231,10 @@ func (r AlertRule) checkURL() error {
 		return fmt.Errorf("url is not https, so that others could read along; allow_http = true permits it")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Errorf("url is neither https nor http")
-	case u.Fragment != "":
-		return fmt.Errorf("url has a part after '#', which is never sent; leave it out")
+	case u.User != nil:
+		return fmt.Errorf("url has a user's name or password before an '@', which is not sent; leave it out")
+	case strings.Contains(r.URL.Reveal(), "#"):
+		return fmt.Errorf("url has a '#', and what follows that is never sent; leave it out")
 	}
 	return nil
 }

@@ -41,6 +41,8 @@ func TestAlertRuleIsChecked(t *testing.T) {
 		"neither https nor http":  func(r *AlertRule) { r.URL = webhook(t, "ftp://hooks.example.net/T0KEN") },
 		"no address of a webhook": func(r *AlertRule) { r.URL = webhook(t, "https:T0KEN") },
 		"'#'":                     func(r *AlertRule) { r.URL = webhook(t, address+"#x") },
+		"'#', ":                   func(r *AlertRule) { r.URL = webhook(t, address+"#") },
+		"'@'":                     func(r *AlertRule) { r.URL = webhook(t, "https://T0KEN@hooks.example.net/T0KEN") },
 		"without an instance":     func(r *AlertRule) { r.Units = []string{"notify@.service"} },
 		"own units":               func(r *AlertRule) { r.Units = []string{"left4me-server@%i.service"} },
 		"own units, ":             func(r *AlertRule) { r.Units = []string{"left4med.service"} },
