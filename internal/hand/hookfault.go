@@ -7,14 +7,17 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 
 	"github.com/left4med/left4med/internal/probe"
 )
 
 // hookFault says in words of our own why a webhook was not reached: each error of
-// net/http, net and crypto may quote the address, or what the other side sent.
+// net/http, net and crypto may quote the address, or what the other side sent. What
+// fails before there is a connection has a code of its own: nothing was sent.
 func hookFault(ctx context.Context, err error) *probe.Fault {
 	var name *net.DNSError
+	var op *net.OpError
 	var network net.Error
 	switch {
 	case errors.Is(err, errAddress):
@@ -22,9 +25,13 @@ func hookFault(ctx context.Context, err error) *probe.Fault {
 	case ctx.Err() != nil:
 		return &probe.Fault{Code: probe.FaultSilent, Detail: "the webhook does not answer in time"}
 	case errors.As(err, &name) && name.IsNotFound:
-		return &probe.Fault{Code: probe.FaultNetwork, Detail: "the webhook's name does not exist"}
+		return &probe.Fault{Code: probe.FaultUnreached, Detail: "the webhook's name does not exist"}
 	case errors.As(err, &name):
-		return &probe.Fault{Code: probe.FaultNetwork, Detail: "the webhook's name cannot be resolved: no name server answers"}
+		return &probe.Fault{Code: probe.FaultUnreached, Detail: "the webhook's name cannot be resolved: no name server answers"}
+	case errors.As(err, &op) && op.Op == "dial" && errors.Is(err, syscall.ECONNREFUSED):
+		return &probe.Fault{Code: probe.FaultRefused, Detail: "nothing listens at the webhook's address"}
+	case errors.As(err, &op) && op.Op == "dial":
+		return &probe.Fault{Code: probe.FaultUnreached, Detail: "the webhook cannot be reached" + word(err)}
 	}
 	if why := tlsFault(err); why != "" {
 		return &probe.Fault{Code: probe.FaultTLS, Detail: why}
@@ -33,7 +40,7 @@ func hookFault(ctx context.Context, err error) *probe.Fault {
 	case errors.As(err, &network) && network.Timeout():
 		return &probe.Fault{Code: probe.FaultSilent, Detail: "the webhook does not answer in time"}
 	case word(err) != "":
-		return &probe.Fault{Code: probe.FaultNetwork, Detail: "the webhook cannot be reached" + word(err)}
+		return &probe.Fault{Code: probe.FaultNetwork, Detail: "the connection to the webhook broke" + word(err)}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return &probe.Fault{Code: probe.FaultNetwork, Detail: "the webhook closed the connection before it answered"}
 	}

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,7 +242,7 @@ func TestDeliveriesThatFail(t *testing.T) {
 		"closes":                  network("the webhook closed the connection before it answered"),
 		"has a long header":       network("what the webhook answers is not HTTP"),
 		"speaks no HTTP":          network("what the webhook answers is not HTTP"),
-		"is not there":            network("the webhook cannot be reached: connection refused"),
+		"is not there":            {Code: probe.FaultRefused, Detail: "nothing listens at the webhook's address"},
 		"speaks no TLS":           tlsFault("the webhook does not speak TLS at that port"),
 		"is signed by nobody":     tlsFault("the webhook's certificate is signed by nobody that this host knows"),
 		"has another name":        tlsFault("the webhook's certificate is of another name"),
@@ -272,6 +274,35 @@ func TestDeliveriesThatFail(t *testing.T) {
 		if strings.HasSuffix(r, "/ok") || strings.Contains(r, "/ok?") {
 			t.Errorf("what must not be sent was sent: %s", r)
 		}
+	}
+}
+
+// What fails before there is a connection says so by its code, and what fails later
+// does not: then the webhook may have got it.
+func TestFaultsTellWhetherSomethingWasSent(t *testing.T) {
+	t.Parallel()
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	got := map[string]probe.Fault{}
+	for what, err := range map[string]error{
+		"no such name":   dial(&net.DNSError{Err: "no such host", Name: secret, IsNotFound: true}),
+		"no name server": dial(&net.DNSError{Err: "i/o timeout", Name: secret, IsTimeout: true}),
+		"no way":         dial(os.NewSyscallError("connect", syscall.ENETUNREACH)),
+		"no answer":      dial(os.NewSyscallError("connect", syscall.ETIMEDOUT)),
+		"refused":        dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
+		"broke":          &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)},
+	} {
+		got[what] = *hookFault(t.Context(), err)
+	}
+	want := map[string]probe.Fault{
+		"no such name":   {Code: probe.FaultUnreached, Detail: "the webhook's name does not exist"},
+		"no name server": {Code: probe.FaultUnreached, Detail: "the webhook's name cannot be resolved: no name server answers"},
+		"no way":         {Code: probe.FaultUnreached, Detail: "the webhook cannot be reached: network is unreachable"},
+		"no answer":      {Code: probe.FaultUnreached, Detail: "the webhook cannot be reached: connection timed out"},
+		"refused":        {Code: probe.FaultRefused, Detail: "nothing listens at the webhook's address"},
+		"broke":          {Code: probe.FaultNetwork, Detail: "the connection to the webhook broke: connection reset by peer"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -86,7 +86,7 @@ func TestNoAlertIsLost(t *testing.T) {
 		if daemon == daemons {
 			c.left = 1 << 30
 		}
-		faults := []*probe.Fault{nil, nil, {Code: probe.FaultRefused}, {Code: probe.FaultStatus, Status: 500}, {Code: probe.FaultGone}}
+		faults := []*probe.Fault{nil, nil, {Code: probe.FaultRefused}, {Code: probe.FaultUnreached}, {Code: probe.FaultStatus, Status: 500}, {Code: probe.FaultNetwork}, {Code: probe.FaultGone}}
 		c.webhook = newWebhook(nil)
 		c.answer = func(int) error {
 			f := faults[lots.IntN(len(faults))]
@@ -111,7 +111,7 @@ func TestNoAlertIsLost(t *testing.T) {
 	}
 }
 
-// reporting is a Probe that says what arrived; a refused connection is not one.
+// reporting is a Probe that says what arrived; without a connection nothing does.
 type reporting struct {
 	*crashes
 	take func(server.Alert)
@@ -120,7 +120,7 @@ type reporting struct {
 func (r reporting) Deliver(ctx context.Context, d probe.Delivery) (*probe.Delivered, error) {
 	r.step()
 	answer, err := r.webhook.Deliver(ctx, d)
-	if f, ok := err.(*probe.Fault); !ok || f.Code != probe.FaultRefused {
+	if f, ok := err.(*probe.Fault); !ok || f.Code != probe.FaultRefused && f.Code != probe.FaultUnreached {
 		r.webhook.mu.Lock()
 		r.take(r.got[len(r.got)-1])
 		r.webhook.mu.Unlock()

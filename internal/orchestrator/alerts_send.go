@@ -87,6 +87,8 @@ func (t *target) outcomeOf(err error) outcome {
 		out.why, out.refused = "left4med-probe does not take it for a request", true
 	case probe.FaultRefused:
 		out.why = "nothing listens at the webhook's address"
+	case probe.FaultUnreached:
+		out.why = "the webhook cannot be reached: its name is not known, or there is no way to it"
 	case probe.FaultAddress:
 		out.why = "the webhook's address is loopback, private or otherwise not of the internet; allow_private = true permits it"
 	case probe.FaultTLS:
@@ -98,7 +100,7 @@ func (t *target) outcomeOf(err error) outcome {
 	case probe.FaultSilent:
 		out.why, out.unsure = "the webhook did not answer in time", true
 	case probe.FaultNetwork:
-		out.why, out.unsure = "the webhook cannot be reached: its name is unknown, there is no way to it, or the connection broke", true
+		out.why, out.unsure = "the connection to the webhook broke, or it does not speak HTTP", true
 	case probe.FaultStatus:
 		out.why = fmt.Sprintf("the webhook answered %d", f.Status)
 		refused := f.Status >= 400 && f.Status < 500

@@ -359,8 +359,8 @@ func TestAlertsAreRetried(t *testing.T) {
 	t.Parallel()
 	leak := "https://hooks.example.net/" + secretPath
 	faults := []probe.Fault{
-		{Code: probe.FaultRefused}, {Code: probe.FaultTLS}, {Code: probe.FaultBusy}, {Code: probe.FaultAddress},
-		{Code: probe.FaultStatus, Status: 429, RetryAfterMS: 1}, {Code: probe.FaultStatus, Status: 500}, {Code: probe.FaultSilent}, {Code: "new"},
+		{Code: probe.FaultRefused}, {Code: probe.FaultUnreached}, {Code: probe.FaultTLS}, {Code: probe.FaultBusy}, {Code: probe.FaultAddress},
+		{Code: probe.FaultStatus, Status: 429, RetryAfterMS: 1}, {Code: probe.FaultStatus, Status: 500}, {Code: probe.FaultSilent}, {Code: probe.FaultNetwork}, {Code: "new"},
 	}
 	s := alertStore(t)
 	hook := newWebhook(func(n int) error {
@@ -375,7 +375,7 @@ func TestAlertsAreRetried(t *testing.T) {
 	o.becomes(r, "failed", "failed")
 	hook.await(t, len(faults)+1)
 	for i, a := range hook.got {
-		if want := i > 5; a.Repeated != want || a.ID != 1 {
+		if want := i > 6; a.Repeated != want || a.ID != 1 {
 			t.Errorf("attempt %d: alert %d, repeated %v", i, a.ID, a.Repeated)
 		}
 	}

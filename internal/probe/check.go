@@ -25,7 +25,7 @@ const (
 // told are the codes of a Fault that the probe itself tells.
 var told = []FaultCode{
 	FaultInvalid, FaultSilent, FaultRefused, FaultStranger, FaultKernel, FaultMalformed, FaultPassword, FaultBanned,
-	FaultAddress, FaultRedirect, FaultTLS, FaultNetwork, FaultStatus, FaultBusy,
+	FaultAddress, FaultRedirect, FaultTLS, FaultUnreached, FaultNetwork, FaultStatus, FaultBusy,
 }
 
 // Text makes a stranger's text one line that is safe to show, of at most MaxName

@@ -160,7 +160,8 @@ const (
 	FaultAddress   FaultCode = "address"   // the webhook's address is not allowed
 	FaultRedirect  FaultCode = "redirect"  // the webhook redirects, which is not followed
 	FaultTLS       FaultCode = "tls"       // its certificate is not valid, or TLS failed
-	FaultNetwork   FaultCode = "network"   // no name, no route, connection broken
+	FaultUnreached FaultCode = "unreached" // the webhook has no name or there is no way to it, so nothing was sent
+	FaultNetwork   FaultCode = "network"   // the connection broke, or what came over it is not the protocol
 	FaultStatus    FaultCode = "status"    // it answered with another status than 2xx
 	FaultBusy      FaultCode = "busy"      // the probe has too much to do
 	FaultGone      FaultCode = "gone"

@@ -41,6 +41,7 @@ func TestAlerts(t *testing.T) {
 		l.systemctl(t, "daemon-reload")
 		l.configure(t, alertSettings)
 		l.running(t, "a")
+		contains(t, l.ctl(t, "doctor", "--alerts").Stdout, "nothing listens at the webhook's address")
 		next := l.webhook(t)
 
 		l.MustCtl(t, "doctor", "--alerts")
