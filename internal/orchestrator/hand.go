@@ -12,6 +12,7 @@ import (
 // handFacts are how left4med-probe did what it was asked.
 type handFacts struct {
 	failing bool
+	gone    bool      // it does so whatever it is asked: it does not answer
 	since   time.Time // that it is so; zero before it was first asked
 	last    time.Time
 	err     string
@@ -31,7 +32,7 @@ func (q *queries) note(err error, query bool) {
 	if changed || h.since.IsZero() {
 		h.since = now
 	}
-	h.failing, h.last, h.err = ofHand, now, fault
+	h.failing, h.gone, h.last, h.err = ofHand, isGone(err), now, fault
 	if query {
 		h.queries++
 		if err != nil {
@@ -40,21 +41,35 @@ func (q *queries) note(err error, query bool) {
 	}
 	q.mu.Unlock()
 	switch {
-	case changed && ofHand:
+	case changed && isGone(err):
 		q.o.Log.Warn().Str("found", fault).Msg("left4med-probe does not do its work: what games tell of themselves is not known and alerts wait; everything else goes on")
+	case changed && ofHand:
+		q.o.Log.Warn().Str("found", fault).Msg("left4med-probe cannot ask games, so what they tell of themselves is not known; everything else goes on")
 	case changed:
 		q.o.Log.Info().Msg("left4med-probe answers again")
 	}
 }
 
 // noteDelivery takes in how left4med-probe did with a webhook, whose own faults are
-// none of the probe's.
+// none of the probe's. That it answered says nothing of a fault that only asking a
+// game has.
 func (q *queries) noteDelivery(f *probe.Fault) {
-	if f != nil && (f.Code == probe.FaultGone || f.Code == probe.FaultNonsense) {
+	if f != nil && isGone(f) {
 		q.note(f, false)
 		return
 	}
-	q.note(nil, false)
+	q.mu.Lock()
+	ofGames := q.hand.failing && !q.hand.gone
+	q.mu.Unlock()
+	if !ofGames {
+		q.note(nil, false)
+	}
+}
+
+// isGone says whether an error means that left4med-probe does not answer at all.
+func isGone(err error) bool {
+	var f *probe.Fault
+	return errors.As(err, &f) && (f.Code == probe.FaultGone || f.Code == probe.FaultNonsense)
 }
 
 // handFault is what an error says of left4med-probe itself; ok is false when it
@@ -89,7 +104,7 @@ func (q *queries) probeHealth() ProbeHealth {
 	defer q.mu.Unlock()
 	return ProbeHealth{
 		Querying: q.on(), Interval: q.interval().Seconds(),
-		OK: !q.hand.failing, Since: q.hand.since.UTC(), LastAt: q.hand.last.UTC(), Error: q.hand.err,
+		OK: !q.hand.failing, Gone: q.hand.gone, Since: q.hand.since.UTC(), LastAt: q.hand.last.UTC(), Error: q.hand.err,
 		Queries: q.hand.queries, Failed: q.hand.failed,
 	}
 }
@@ -105,8 +120,11 @@ func checkProbe(p ProbeHealth) Check {
 		c.Found = fmt.Sprintf("not asked for anything since %s, when it failed: %s", p.LastAt.Format(time.RFC3339), p.Error)
 	case !p.OK:
 		c.OK, c.Cure = false, "systemctl status left4med-probe.service"
-		c.Found = fmt.Sprintf("the network hand does not answer since %s, so map and players are not known, RCON does not work and webhooks are told nothing; servers are not affected: %s",
-			p.Since.Format(time.RFC3339), p.Error)
+		what, so := "cannot ask games", "map and players are not known and RCON does not work"
+		if p.Gone {
+			what, so = "does not answer", "map and players are not known, RCON does not work and webhooks are told nothing"
+		}
+		c.Found = fmt.Sprintf("the network hand %s since %s, so %s; servers are not affected: %s", what, p.Since.Format(time.RFC3339), so, p.Error)
 	case !p.Querying:
 		c.Found = "games are not asked, [query] enabled = false in /etc/left4me/left4med.toml; " + asked
 	default:

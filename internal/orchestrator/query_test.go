@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -346,6 +347,42 @@ func TestAProbeThatHangs(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// TestADeliveryCuresNoQuery has what keeps games from being asked last while
+// webhooks are told well, and what keeps everything from it end with a delivery.
+func TestADeliveryCuresNoQuery(t *testing.T) {
+	t.Parallel()
+	o := withGames(&fakeProbe{}, 1)
+	check := func() string {
+		c := checkProbe(o.queries.probeHealth())
+		found, _, _ := strings.Cut(c.Found, " since ")
+		_, so, _ := strings.Cut(c.Found, ", so ")
+		return fmt.Sprintf("%v: %s, %s", c.OK, found, so)
+	}
+	kernel := &probe.Fault{Code: probe.FaultKernel, Detail: "no sock_diag"}
+	gone := &probe.Fault{Code: probe.FaultGone, Detail: "no socket"}
+	var got []string
+	for _, happens := range []func(){
+		func() { o.queries.note(kernel, true) },
+		func() { o.queries.noteDelivery(nil) },
+		func() { o.queries.noteDelivery(&probe.Fault{Code: probe.FaultStatus, Status: 500}) },
+		func() { o.queries.note(nil, true) },
+		func() { o.queries.noteDelivery(gone) },
+		func() { o.queries.noteDelivery(nil) },
+	} {
+		happens()
+		got = append(got, check())
+	}
+	const (
+		deaf = "false: the network hand cannot ask games, map and players are not known and RCON does not work; servers are not affected: no sock_diag"
+		well = "true: it answers; %d queries of games so far, 1 not answered by the game, "
+		away = "false: the network hand does not answer, map and players are not known, RCON does not work and webhooks are told nothing; servers are not affected: no socket"
+	)
+	want := []string{deaf, deaf, deaf, fmt.Sprintf(well, 2), away, fmt.Sprintf(well, 2)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 // TestTenThousandFailures leave nothing behind but their count.

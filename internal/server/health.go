@@ -55,6 +55,7 @@ type ProbeHealth struct {
 	Querying bool      `json:"querying" doc:"Whether running games are asked for map and players."`
 	Interval float64   `json:"interval_seconds" doc:"Between two queries of a server."`
 	OK       bool      `json:"ok" doc:"False when left4med-probe did not do what it was last asked."`
+	Gone     bool      `json:"-"` // it does not answer at all, which a check says in words
 	Since    time.Time `json:"since,omitzero" doc:"Since when it is so; left out until it was asked for anything."`
 	LastAt   time.Time `json:"last_at,omitzero" doc:"When it was last asked."`
 	Error    string    `json:"error,omitempty"`
