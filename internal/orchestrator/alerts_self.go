@@ -86,10 +86,14 @@ func selfAlert(c Check) server.Alert {
 
 // sendNow sends alerts that cannot be stored, once and without a promise: the
 // database is what they tell of. When it can be written again they are delivered
-// as all others, marked as repeated.
+// as all others, marked as repeated. A rule that wants to know only of what lasts is
+// told then, if it does.
 func (a *alerts) sendNow(ctx context.Context, notices []store.Notice) {
 	for i, n := range notices {
-		notices[i].Sent, notices[i].Due = true, n.Alert.At
+		if n.Due.After(n.Alert.At) {
+			continue
+		}
+		notices[i].Sent = true
 		for _, t := range a.targets {
 			if t.rule.Name != n.Alert.Rule || len(n.Targets) == 0 {
 				continue

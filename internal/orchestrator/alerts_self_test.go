@@ -9,6 +9,7 @@ import (
 
 	"github.com/left4med/left4med/internal/probe"
 	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/store"
 )
 
 // What two looks in a row find is told; a blink is not.
@@ -47,21 +48,32 @@ func TestAlertsOfTheDaemon(t *testing.T) {
 }
 
 // Of a database that cannot be written the rules are told at once, without it; and
-// again, marked, when it can.
+// again, marked, when it can. One that wants to know of what lasts is not.
 func TestAlertsOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	s, hook := alertStore(t), newWebhook(nil)
-	o, _, _ := alerting(t, s, hook, opsRule(t))
+	patient := opsRule(t)
+	patient.Name, patient.After = "patient", time.Hour
+	o, _, stop := alerting(t, s, hook, opsRule(t), patient)
 	w := selfWatch{o: o, before: map[string]bool{}, told: map[string]bool{}}
 	broken := []Check{{Name: checkedDatabase, Found: "no space"}}
 	w.look(t.Context(), broken)
 	w.look(t.Context(), broken)
 	hook.await(t, 2) // here it can be written after all
 	o.jobs.Wait()
+	o.chronicle.settle(t.Context())
+	stop()
 	text := "ops degraded firing: left4med's check database found: no space"
 	got := hook.texts()
 	if len(got) != 2 || (got[0] != text || got[1] != text+" (repeated)") && (got[1] != text || got[0] != text+" (repeated)") {
 		t.Errorf("told: %q", got)
+	}
+	waiting, err := s.WaitingAlerts(t.Context(), time.Now().Add(2*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := waiting[store.AlertTarget{Rule: "patient", Target: "webhook"}].Count; n != 1 {
+		t.Errorf("%d wait for who is told only of what lasts", n)
 	}
 }
 
