@@ -80,7 +80,8 @@ func TestAlerts(t *testing.T) {
 
 // toldThroughKills has a server go down and come back, over and over, and kills the
 // daemon and the probe some moment later: each change is told of, and what comes a
-// second time says so. LEFT4MED_CRASH_SEED repeats the moments.
+// second time says so. LEFT4MED_CRASH_SEED repeats the moments. systemd is made to
+// forget how often it started the server, or it would refuse to.
 func (l *lab) toldThroughKills(t *testing.T, next func() server.Alert) {
 	t.Helper()
 	rng := seeded(t)
@@ -93,7 +94,7 @@ func (l *lab) toldThroughKills(t *testing.T, next func() server.Alert) {
 			l.systemctl(t, "reset-failed", unit("a")) // systemd's own limit of starts is not what is tried
 		}
 		after := rng.IntN(250)
-		l.shell(t, fmt.Sprintf("systemctl %s %s; sleep 0.%03d; for u in left4med left4med-probe; do systemctl kill --signal=KILL $u.service 2>/dev/null || true; done", verb, unit("a"), after))
+		l.shell(t, fmt.Sprintf("systemctl reset-failed %[2]s 2>/dev/null || true; systemctl %[1]s %[2]s; sleep 0.%03[3]d; for u in left4med left4med-probe; do systemctl kill --signal=KILL $u.service 2>/dev/null || true; done", verb, unit("a"), after))
 		for told := false; !told; {
 			a := next()
 			if came[a.ID] && !a.Repeated {
