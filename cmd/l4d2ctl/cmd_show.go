@@ -82,7 +82,7 @@ func (a *app) show(ctx context.Context, c *client.Client, args []string) error {
 	v.settings(s)
 	if s.Config != nil { // who may not inspect is not told, and need not be refused
 		if p, err := a.past(ctx, c, args[0], 24); err == nil {
-			v.past(p)
+			v.past(p, time.Minute) // of a first start, every share would mislead
 		}
 	}
 	v.job(last)

@@ -47,15 +47,16 @@ func (a *app) showSeries(ctx context.Context, c *client.Client, name string, hou
 	w := bufio.NewWriter(a.stdout)
 	v := &sheet{app: a, w: w, paint: a.paint(a.stdout)}
 	v.line("name", bold, "%s", name)
-	v.past(p)
+	v.past(p, 0)
 	return w.Flush()
 }
 
-func (v *sheet) past(p *past) {
+// past shows what a server was, from so much of a past on.
+func (v *sheet) past(p *past, least time.Duration) {
 	label := "availability"
 	for _, a := range p.Availability {
-		if a.To.Sub(a.From) < time.Minute {
-			break // of a first start, every share would mislead
+		if a.To.Sub(a.From) < least {
+			break
 		}
 		st, text := availability(a)
 		v.line(label, st, "%s", text)

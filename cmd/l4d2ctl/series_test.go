@@ -115,14 +115,15 @@ func TestShowSeriesJSON(t *testing.T) {
 }
 
 // TestShowOfAYoungServer does not speak of days in which it was not there, and in
-// its first minute of none.
+// its first minute only when asked.
 func TestShowOfAYoungServer(t *testing.T) {
 	t.Parallel()
 	for age, want := range map[time.Duration]string{
 		50 * time.Hour: `availability 90 % of 24 hours, 10s down
              90 % of the 2d since it was created, 10s down
 `,
-		59 * time.Second: "",
+		59 * time.Second: `availability 90 % of the 59s since it was created, 10s down
+`,
 	} {
 		t.Run(age.String(), func(t *testing.T) {
 			t.Parallel()
@@ -145,5 +146,8 @@ func showsYoung(t *testing.T, age time.Duration, availability string) {
 	want := result{0, "name         coop-1\n" + availability, ""}
 	if diff := cmp.Diff(want, f.l4d2ctl("show", "coop-1", "--series")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if whole := f.l4d2ctl("show", "coop-1"); whole.Code != 0 || strings.Contains(whole.Stdout, "availability") != (age >= time.Minute) {
+		t.Errorf("show of a server of %s:\n%s", age, whole.Stdout)
 	}
 }

@@ -63,7 +63,7 @@ func switchesAvailability(t *testing.T, l *lab) {
 	if !slices.ContainsFunc(series.CPU, known) || len(series.At) != len(series.CPU) || series.StepSeconds != 60 {
 		t.Errorf("the series: %+v", series)
 	}
-	contains(t, l.ctl(t, "show", "b").Stdout, "availability", " % of 24 hours", "cpu  ", "over 24h")
+	contains(t, l.ctl(t, "show", "b", "--series").Stdout, "availability", " since it was created", "cpu  ", "over 24h")
 }
 
 // spans are what a server was, one after the other; * is wanted.
