@@ -10,16 +10,17 @@ import (
 // heard is what is known of one run of a game from the game itself. o.mu guards
 // it.
 type heard struct {
-	invocation string       // of the run; empty: none was seen
-	port       uint16       // that this run was started with
-	cgroup     uint64       // of this run; 0: not known yet
-	game       *server.Game // what readers see; nil: unknown. Replaced, never changed
-	at         time.Time    // when that was heard
-	asked      time.Time    // when the last query began, also of an earlier run
-	due        time.Time    // when the next one may begin
-	busy       bool         // a query is under way, perhaps of an earlier run
-	off        bool         // it did not run when the servers were last looked through
-	warned     bool         // that the control group cannot be found is in the log
+	invocation string        // of the run; empty: none was seen
+	port       uint16        // that this run was started with
+	cgroup     uint64        // of this run; 0: not known yet
+	game       *server.Game  // what readers see; nil: unknown. Replaced, never changed
+	at         time.Time     // when that was heard
+	asked      time.Time     // when the last query began, also of an earlier run
+	due        time.Time     // when the next one may begin
+	busy       chan struct{} // closed when the query is over that is under way, perhaps of an earlier run; nil: none is
+	off        bool          // it did not run when the servers were last looked through
+	wanted     int           // how many wait until they may ask
+	warned     bool          // that the control group cannot be found is in the log
 }
 
 // show puts what the game told among what readers see of a server, if it is of

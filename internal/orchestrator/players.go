@@ -11,20 +11,26 @@ import (
 	"github.com/left4med/left4med/internal/server"
 )
 
-// census is who played in one run of a game. Who holds the server's console may
-// use it.
+// census is who played in one run of a game, or why it did not tell. Who has seen it
+// under o.mu may use it.
 type census struct {
 	invocation string
 	at         time.Time
 	players    *server.Players
 	humans     *int // nil: unknown
+	err        error
 }
 
-// censusTime is how long a game has to say who plays: two queries and a command.
-const censusTime = 3 * time.Second
+const (
+	// censusTime is how long a game has to say who plays: two queries and a command.
+	censusTime = 3 * time.Second
+	// censusWait is how long one waits for what asks the game before it.
+	censusWait = 20 * time.Second
+)
 
-// Players says who plays on a server that runs. A game is asked every five
-// seconds at most.
+// Players says who plays on a server that runs. A game is asked every five seconds
+// at most, also for what all readers see; until then the answer waits, or is what it
+// told within these seconds.
 func (o *Orchestrator) Players(ctx context.Context, name server.Name) (*server.Players, error) {
 	r, err := o.named(name)
 	if err != nil {
@@ -51,47 +57,87 @@ func (o *Orchestrator) people(ctx context.Context, r *record) (n int, known bool
 	return n, true
 }
 
+// census has a game say who plays.
 func (o *Orchestrator) census(ctx context.Context, r *record) (census, error) {
-	if _, err := o.target(ctx, r); err != nil {
-		return census{}, err
+	defer o.queries.want(r)()
+	bounded, cancel := context.WithTimeout(ctx, censusWait)
+	defer cancel()
+	for {
+		if _, err := o.target(ctx, r); err != nil {
+			return census{}, err
+		}
+		if c, ok := o.counted(r); ok {
+			return c, c.err
+		}
+		ready, err := o.queries.await(bounded, r)
+		switch {
+		case ctx.Err() != nil:
+			return census{}, ctx.Err()
+		case err != nil:
+			return census{}, errConsoleBusy()
+		case !ready:
+			continue
+		}
+		if c, asked, err := o.askWho(ctx, r); asked || err != nil {
+			return c, err
+		}
 	}
+}
+
+// counted is what a game told within the last seconds of who plays, or that it did
+// not.
+func (o *Orchestrator) counted(r *record) (c census, ok bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	c = r.census
+	return c, !c.at.IsZero() && c.invocation == r.unit.InvocationID && time.Since(c.at) < o.queries.least()
+}
+
+// askWho asks a game who plays, unless another was faster.
+func (o *Orchestrator) askWho(ctx context.Context, r *record) (c census, asked bool, err error) {
 	release, err := o.console.turn(ctx, r)
 	if err != nil {
-		return census{}, err
+		return c, false, err
 	}
 	defer release()
-	t, err := o.target(ctx, r)
-	if err != nil {
-		return census{}, err
-	}
-	o.mu.RLock()
-	invocation := r.unit.InvocationID
-	o.mu.RUnlock()
-	if c := r.census; c.players != nil && c.invocation == invocation && time.Since(c.at) < o.queries.least() {
-		return c, nil
+	if _, err := o.target(ctx, r); err != nil {
+		return c, false, err
 	}
 	password, err := o.Files.Secret(r.row.Name, server.SecretRCON)
 	if err != nil {
-		return census{}, err
+		return c, false, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, censusTime+queryGrace)
-	defer cancel()
-	answer, err := o.Probe.Query(bounded, probe.Query{
-		Target: t, Players: true, Password: password.Reveal(), TimeoutMS: int(censusTime / time.Millisecond),
-	})
+	a, ok := o.queries.take(r)
+	if !ok {
+		return c, false, nil
+	}
+	what := probe.Query{Players: true, Password: password.Reveal()}
+	refused := r.denied.fault(a.invocation, password)
+	if refused != nil {
+		what.Password = ""
+	}
+	answer, t, err := o.queries.put(ctx, a, what, censusTime)
 	if ctx.Err() != nil {
-		return census{}, ctx.Err()
+		return c, true, ctx.Err()
 	}
-	o.queries.note(err, true)
-	if err != nil {
-		return census{}, o.explainGame(r, t, err)
+	c = census{invocation: a.invocation, at: time.Now()}
+	switch {
+	case err != nil:
+		c.err = o.explainGame(r, t, err)
+	case answer.List == nil && answer.ListFault != nil:
+		c.err = o.explainGame(r, t, answer.ListFault)
+	default:
+		if refused == nil {
+			r.denied.note(a.invocation, password, answer.StatusFault)
+		} else {
+			answer.StatusFault = refused
+		}
+		c.humans, c.players = humansOf(answer), playersOf(answer, c.at)
 	}
-	if answer.List == nil && answer.ListFault != nil {
-		return census{}, o.explainGame(r, t, answer.ListFault)
-	}
-	now := time.Now()
-	r.census = census{invocation: invocation, at: now, humans: humansOf(answer), players: playersOf(answer, now)}
-	return r.census, nil
+	o.mu.Lock()
+	r.census = c
+	o.mu.Unlock()
+	return c, true, c.err
 }
 
 // humansOf is how many people there are, if the game said so, and can be

@@ -3,7 +3,10 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,6 +95,10 @@ func instanceOf(t *testing.T, o *Orchestrator, p Probe) *record {
 
 func TestPlayers(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testPlayers)
+}
+
+func testPlayers(t *testing.T) {
 	o, _ := deskBench(t)
 	seven, ping, far := 7, 50, 101
 	asked := 0
@@ -133,4 +140,120 @@ func TestPlayers(t *testing.T) {
 	if _, err := o.Players(t.Context(), "a"); !errors.Is(err, &server.Error{Code: server.CodeGameUnreachable}) {
 		t.Errorf("another run, silent: %v", err)
 	}
+}
+
+// TestAGameIsLeftAlone has clients ask who plays as often as they can, beside the
+// loop: a game hears of it every five seconds at most, also when it does not answer.
+func TestAGameIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for what, answer := range map[string]func(context.Context, probe.Query) (*probe.Answer, error){
+		"answers": gives(probe.Answer{Map: "c1m1_hotel", Players: 2, Bots: 1, List: []probe.Player{}}),
+		"silent":  refuses(probe.FaultSilent),
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var asked []time.Time
+				lists := 0
+				p := &fakeProbe{}
+				p.answers(func(ctx context.Context, q probe.Query) (*probe.Answer, error) {
+					mu.Lock()
+					asked = append(asked, time.Now())
+					if q.Players {
+						lists++
+					}
+					mu.Unlock()
+					time.Sleep(30 * time.Millisecond)
+					return answer(ctx, q)
+				})
+				o, _ := deskBench(t)
+				r := instanceOf(t, o, p)
+				stop := asking(t, o)
+				began := time.Now()
+				var clients sync.WaitGroup
+				for i := range 3 {
+					clients.Go(func() {
+						for n := 0; time.Since(began) < 5*time.Minute; n++ {
+							at := time.Now()
+							_, err := o.Players(t.Context(), "a")
+							if took := time.Since(at); took > 6*time.Second || (err == nil) != (what == "answers") {
+								t.Errorf("client %d had its answer after %s: %v", i, took, err)
+							}
+							time.Sleep(time.Duration(i+1) * 700 * time.Millisecond)
+						}
+					})
+				}
+				clients.Wait()
+				time.Sleep(time.Minute) // the loop goes on by itself
+				stop()
+				for i, at := range asked[1:] {
+					if gap := at.Sub(asked[i]); gap < 5*time.Second || gap > 11*time.Second {
+						t.Errorf("asked %s after the last time", gap)
+					}
+				}
+				if n := len(asked); n < 50 || lists < 25 {
+					t.Errorf("asked %d times, %d of them for the list", n, lists)
+				}
+				o.mu.RLock()
+				defer o.mu.RUnlock()
+				if old := time.Since(r.heard.at); old > 6*time.Second || r.heard.game.Reachable != (what == "answers") {
+					t.Errorf("known %s ago: %+v", old, r.heard.game)
+				}
+			})
+		})
+	}
+}
+
+// TestAWrongPasswordIsSentOnce in each run, or the game would ban left4med.
+func TestAWrongPasswordIsSentOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sent, asked := 0, 0
+		p := &fakeProbe{}
+		p.answers(func(_ context.Context, q probe.Query) (*probe.Answer, error) {
+			a := &probe.Answer{Players: 2, Bots: 1, List: []probe.Player{}}
+			asked++
+			if q.Password != "" {
+				sent++
+				a.StatusFault = &probe.Fault{Code: probe.FaultPassword}
+			}
+			return a, nil
+		})
+		p.rcon = func(context.Context, probe.Command) (*probe.Output, error) { return &probe.Output{}, nil }
+		o, _ := deskBench(t)
+		r := instanceOf(t, o, p)
+		var got []int
+		look := func() {
+			t.Helper()
+			for range 3 {
+				players, err := o.Players(t.Context(), "a")
+				if err != nil || !strings.Contains(players.Detail, "refused the RCON password") {
+					t.Errorf("%+v, %v", players, err)
+				}
+				time.Sleep(10 * time.Second)
+			}
+			got = append(got, sent)
+		}
+		look()
+		password, err := server.NewSecret(server.SecretRCON, "another-password")
+		if err == nil {
+			err = o.SetSecret(t.Context(), "a", server.SecretRCON, password, root())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		look()
+		o.mu.Lock()
+		runs(o, r, "second")
+		o.mu.Unlock()
+		look()
+		if _, err := o.RCON(t.Context(), "a", "status", root()); err != nil { // it is taken after all
+			t.Fatal(err)
+		}
+		look()
+		if diff := cmp.Diff([]int{1, 2, 3, 4}, got); diff != "" || asked != 12 {
+			t.Errorf("asked %d times; passwords sent after each change (-want +got):\n%s", asked, diff)
+		}
+	})
 }

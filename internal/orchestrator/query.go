@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -115,7 +114,9 @@ func (q *queries) round(ctx context.Context, under *sync.WaitGroup) (wake time.D
 			continue
 		}
 		switch {
-		case r.heard.busy:
+		case r.heard.busy != nil:
+		case r.heard.wanted > 0 && now.Sub(at) < q.least(): // who wants to know more is about to ask
+			wake = min(wake, at.Add(q.least()).Sub(now))
 		case at.After(now):
 			wake = min(wake, at.Sub(now))
 		default:
@@ -131,13 +132,12 @@ func (q *queries) round(ctx context.Context, under *sync.WaitGroup) (wake time.D
 			q.waited = true
 			return wake
 		}
-		r.heard.busy, r.heard.asked = true, now
-		ask := question{r: r, name: r.row.Name, invocation: r.heard.invocation, Target: probe.Target{Port: r.heard.port, Cgroup: r.heard.cgroup}}
+		ask := q.begin(r, now)
 		under.Go(func() {
 			q.ask(ctx, ask)
 			<-q.free
 			q.o.mu.RLock()
-			again := q.waited || r.heard.due.Before(q.look)
+			again := q.waited
 			q.o.mu.RUnlock()
 			if again {
 				q.stir()
@@ -177,7 +177,7 @@ func (q *queries) due(r *record, now time.Time) (at time.Time, runs bool) {
 	if h := &r.heard; h.invocation != r.unit.InvocationID {
 		// The port is that of the settings as they are now: those of a later
 		// moment are for the next run.
-		*h = heard{invocation: r.unit.InvocationID, port: r.row.Config.Port, asked: h.asked, busy: h.busy}
+		*h = heard{invocation: r.unit.InvocationID, port: r.row.Config.Port, asked: h.asked, busy: h.busy, wanted: h.wanted}
 		settled := r.unit.Since.Add(q.o.Settings.Settle)
 		switch {
 		case settled.Before(q.began): // it ran before this daemon did, as others may have
@@ -218,55 +218,6 @@ func (q *queries) next(r *record, began time.Time) time.Time {
 		due = due.Add(min(missing, interval/10))
 	}
 	return due
-}
-
-// question is one query of one run of a server.
-type question struct {
-	probe.Target
-	r          *record
-	name       server.Name
-	invocation string
-}
-
-// ask queries a game, and shows what came of it.
-func (q *queries) ask(ctx context.Context, a question) {
-	_, patience := q.o.faults.pace(0, queryTime)
-	bounded, cancel := context.WithTimeout(ctx, patience+queryGrace)
-	defer cancel()
-	var answer *probe.Answer
-	var err error
-	if a.Cgroup == 0 {
-		a.Cgroup, err = q.cgroup(bounded, a.name.Unit())
-	}
-	if err == nil {
-		answer, err = q.o.Probe.Query(bounded, probe.Query{Target: a.Target, TimeoutMS: int(patience / time.Millisecond)})
-		if ctx.Err() == nil {
-			q.note(err, true)
-		}
-	}
-	o := q.o
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	h := &a.r.heard
-	h.busy = false
-	if h.invocation != a.invocation || ctx.Err() != nil {
-		return // what was asked is over
-	}
-	h.due, h.cgroup = q.next(a.r, h.asked), a.Cgroup
-	now := time.Now()
-	var f *probe.Fault
-	switch {
-	case err == nil:
-		h.game, h.at = gameOf(answer, now), now
-	case errors.As(err, &f) && ofTheGame(f.Code):
-		h.game, h.at = &server.Game{QueriedAt: now.UTC(), Error: wordsOf(f.Code)}, now
-	case a.Cgroup == 0 && !h.warned && !unreached(err):
-		h.warned = true
-		o.Log.Warn().Err(err).Str("SERVER", string(a.name)).Msg("a game cannot be asked for map and players; trying again")
-	case h.game != nil && !o.lately(a.r):
-		h.game = nil // nobody says anything of the game any more
-	}
-	o.showGame(a.r)
 }
 
 // ofTheGame says whether a fault tells something of the game. Others tell of

@@ -39,7 +39,7 @@ func (c *console) turn(ctx context.Context, r *record) (release func(), err erro
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return server.Errorf(server.CodeTooMany, "other commands for consoles of games are waiting for their answers; try again in a moment")
+		return errConsoleBusy()
 	}
 	select {
 	case r.spoken <- struct{}{}:
@@ -53,6 +53,36 @@ func (c *console) turn(ctx context.Context, r *record) (release func(), err erro
 		return nil, busy()
 	}
 	return func() { <-c.free; <-r.spoken }, nil
+}
+
+func errConsoleBusy() *server.Error {
+	return server.Errorf(server.CodeTooMany, "other commands for consoles of games are waiting for their answers; try again in a moment")
+}
+
+// denied is the password that a run of a game has refused. A game bans who sends
+// wrong ones again and again, so who counts its players does not send it once more.
+type denied struct {
+	invocation string
+	password   server.Secret
+	why        *probe.Fault // nil: none was refused
+}
+
+// fault is why the password need not be sent; nil when it may do.
+func (d *denied) fault(invocation string, password server.Secret) *probe.Fault {
+	if d.invocation != invocation || d.password.Reveal() != password.Reveal() {
+		return nil
+	}
+	return d.why
+}
+
+// note takes in what a game said to a password; nil: it took it.
+func (d *denied) note(invocation string, password server.Secret, why *probe.Fault) {
+	switch {
+	case why == nil:
+		*d = denied{}
+	case why.Code == probe.FaultPassword || why.Code == probe.FaultBanned:
+		*d = denied{invocation: invocation, password: password, why: why}
+	}
 }
 
 // target is what a running server is to the network: what listens on its port,
@@ -84,7 +114,7 @@ func (o *Orchestrator) target(ctx context.Context, r *record) (probe.Target, err
 	return t, nil
 }
 
-// command runs a command on a server's console.
+// command runs a command on a server's console, whose turn it is.
 func (o *Orchestrator) command(ctx context.Context, r *record, t probe.Target, text string) (*probe.Output, error) {
 	password, err := o.Files.Secret(r.row.Name, server.SecretRCON)
 	if err != nil {
@@ -92,6 +122,9 @@ func (o *Orchestrator) command(ctx context.Context, r *record, t probe.Target, t
 	}
 	bounded, cancel := context.WithTimeout(ctx, commandTime+queryGrace)
 	defer cancel()
+	o.mu.RLock()
+	invocation := r.unit.InvocationID
+	o.mu.RUnlock()
 	out, err := o.Probe.RCON(bounded, probe.Command{
 		Target: t, Password: password.Reveal(), Command: text, TimeoutMS: int(commandTime / time.Millisecond),
 	})
@@ -99,6 +132,10 @@ func (o *Orchestrator) command(ctx context.Context, r *record, t probe.Target, t
 		return nil, ctx.Err()
 	}
 	o.queries.note(err, false)
+	var f *probe.Fault
+	if err == nil || errors.As(err, &f) {
+		r.denied.note(invocation, password, f)
+	}
 	return out, err
 }
 

@@ -33,7 +33,8 @@ type record struct {
 	usage usage // of the host, as last sampled
 
 	heard  heard  // of the game, over the network
-	census census // who plays; guarded by spoken alone
+	census census // who plays, as the game last told
+	denied denied // the password that the game refused; guarded by spoken alone
 
 	orphan bool // of no server: nothing of it is published
 	held   bool // stopped for an install, which brings it back
