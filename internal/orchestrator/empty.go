@@ -14,12 +14,21 @@ import (
 
 // crowd is who plays.
 type crowd interface {
-	// people is how many people, not bots, play on a server; known only if its game
-	// answered lately.
-	people(ctx context.Context, r *record) (n int, known bool)
+	// people is how many people, not bots, play on a server, and when its game said
+	// so; known only if it answered lately.
+	people(ctx context.Context, r *record, how howAsked) (n int, at time.Time, known bool)
 	// say tells them something.
 	say(ctx context.Context, r *record, text string) error
 }
+
+// howAsked is what a game may be asked for, to know who plays.
+type howAsked int
+
+const (
+	fromMemory howAsked = iota // nothing: what it told lately counts
+	whoIsBot                   // who of its players are bots, where there are both
+	afresh                     // all of it, unless it was within the last seconds: then its answer counts
+)
 
 // waitMark is what a job that waits until nobody plays keeps beside its step.
 type waitMark struct {
@@ -62,7 +71,6 @@ const (
 type emptyWait struct {
 	*run
 	empty time.Time // since when nobody plays; zero: somebody does, or may
-	asOf  time.Time // the answers of then
 	off   time.Time // since when the unit is down or disabled
 	text  string    // the progress as last shown
 }
@@ -117,17 +125,9 @@ func (w *emptyWait) look(now time.Time) (begun bool, next time.Duration, err err
 	if err != nil {
 		return false, 0, err
 	}
-	c := w.count()
+	c, ripe := w.nobody(now)
+	ripe = ripe || pointless
 	left := w.mark.Wait.Until.Sub(now)
-	grace := w.o.Settings.WhenEmpty.Grace
-	switch {
-	case !c.empty():
-		w.empty = time.Time{}
-	case w.empty.IsZero():
-		w.empty, w.asOf = now, c.asOf
-	}
-	again := now != w.empty && now.Sub(w.empty) >= grace && (c.asOf.IsZero() || c.asOf.After(w.asOf)) // another answer says so
-	ripe := pointless || !w.empty.IsZero() && (c.running == 0 || again)
 	if ripe {
 		if begun, err = w.take(); begun || err != nil {
 			return begun, 0, err
@@ -146,13 +146,34 @@ func (w *emptyWait) look(now time.Time) (begun bool, next time.Duration, err err
 		next = takeLook
 	case !w.off.IsZero():
 		next = offSpan - now.Sub(w.off)
-	case !w.empty.IsZero() && now.Sub(w.empty) < grace:
-		next = grace - now.Sub(w.empty)
+	case !w.empty.IsZero() && now.Sub(w.empty) < w.o.Settings.WhenEmpty.Grace:
+		next = w.o.Settings.WhenEmpty.Grace - now.Sub(w.empty)
 	}
 	if left > 0 {
 		next = min(next, left)
 	}
 	return false, max(next, time.Millisecond), nil
+}
+
+// nobody looks who plays, and says whether nobody has for long enough: each game has
+// said so at least twice.
+func (w *emptyWait) nobody(now time.Time) (c audience, surely bool) {
+	c = w.count(whoIsBot)
+	over := !w.empty.IsZero() && now.Sub(w.empty) >= w.o.Settings.WhenEmpty.Grace
+	if over && c.empty() && !c.asOf.After(w.empty) {
+		c = w.count(afresh) // where games are seldom asked, an answer may count for minutes
+	}
+	switch {
+	case !c.empty():
+		w.empty = time.Time{}
+	case c.running == 0:
+		return c, true
+	case w.empty.IsZero():
+		w.empty = time.Now() // no answer of this look is from later
+	default:
+		return c, over && c.asOf.After(w.empty)
+	}
+	return c, false
 }
 
 // pointless says whether there is nobody to wait for: the run of the unit that was to

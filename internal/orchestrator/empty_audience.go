@@ -19,7 +19,7 @@ type audience struct {
 	playing []*record // where somebody plays
 	silent  []string  // where that is not known
 	many    bool      // several servers are meant
-	asOf    time.Time // the oldest of the answers that say so; zero when there is none
+	asOf    time.Time // the oldest of the answers that say so
 }
 
 // empty says whether nobody plays, for sure.
@@ -59,7 +59,7 @@ func playerCount(n int) string {
 
 // count looks who plays on the servers that the job waits for: its own, or all that
 // run. Of one that is not up yet, or goes down, nothing is known.
-func (w *emptyWait) count() audience {
+func (w *emptyWait) count(how howAsked) audience {
 	o, c := w.o, audience{many: w.row.Kind.OfHost()}
 	all := []*record{w.rec}
 	up := map[*record]bool{}
@@ -70,14 +70,12 @@ func (w *emptyWait) count() audience {
 	}
 	for _, r := range all {
 		up[r] = r.state() == server.StateRunning
-		if g := r.entry.Game; g != nil && (c.asOf.IsZero() || g.QueriedAt.Before(c.asOf)) {
-			c.asOf = g.QueriedAt
-		}
 	}
 	o.mu.RUnlock()
 	c.running = len(all) + len(c.silent)
 	type told struct {
 		people int
+		at     time.Time
 		known  bool
 	}
 	answers := make([]told, len(all))
@@ -86,7 +84,8 @@ func (w *emptyWait) count() audience {
 	for i, r := range all {
 		if up[r] {
 			g.Go(func() error {
-				answers[i].people, answers[i].known = o.crowd.people(w.ctx, r)
+				a := &answers[i]
+				a.people, a.at, a.known = o.crowd.people(w.ctx, r, how)
 				return nil
 			})
 		}
@@ -96,9 +95,13 @@ func (w *emptyWait) count() audience {
 		switch a := answers[i]; {
 		case !a.known:
 			c.silent = append(c.silent, string(r.row.Name))
+			continue
 		case a.people > 0:
 			c.people += a.people
 			c.playing = append(c.playing, r)
+		}
+		if at := answers[i].at; c.asOf.IsZero() || at.Before(c.asOf) {
+			c.asOf = at
 		}
 	}
 	return c
@@ -142,7 +145,7 @@ func (w *emptyWait) takeInstallation() (taken bool, err error) {
 	}
 	defer unclaim(claimed)
 	all, err := o.inUse()
-	if err != nil || !w.count().empty() {
+	if err != nil || !w.count(whoIsBot).empty() {
 		return false, nil
 	}
 	o.mu.Lock()

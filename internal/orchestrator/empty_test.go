@@ -25,11 +25,11 @@ type party struct {
 	said  []string
 }
 
-func (p *party) people(_ context.Context, r *record) (n int, known bool) {
+func (p *party) people(_ context.Context, r *record, _ howAsked) (n int, at time.Time, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, known = p.plays[r.row.Name]
-	return n, known
+	return n, time.Now(), known
 }
 
 func (p *party) say(_ context.Context, r *record, text string) error {

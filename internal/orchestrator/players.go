@@ -42,19 +42,40 @@ func (o *Orchestrator) Players(ctx context.Context, name server.Name) (*server.P
 
 // people is how many people play on a server, bots left out; at least as many,
 // where nobody says which they are. known is false unless the game answered
-// lately in this run. It may ask the game.
-func (o *Orchestrator) people(ctx context.Context, r *record) (n int, known bool) {
+// lately in this run, or, where it is to be asked afresh, the last time.
+func (o *Orchestrator) people(ctx context.Context, r *record, how howAsked) (n int, at time.Time, known bool) {
+	mixed := o.mixed(r)
+	if how == afresh && !mixed {
+		if !o.queries.refresh(ctx, r) {
+			return 0, at, false
+		}
+		mixed = o.mixed(r)
+	}
+	if mixed {
+		c, ok := o.counted(r)
+		if !ok && how != fromMemory {
+			c, c.err = o.census(ctx, r)
+			ok = true
+		}
+		switch {
+		case ok && c.err == nil && c.humans != nil:
+			return *c.humans, c.at, true
+		case how == afresh && c.err != nil:
+			return 0, at, false
+		}
+	}
 	o.mu.RLock()
+	defer o.mu.RUnlock()
 	n, known = o.playing(r)
-	mixed := known && n > 0 && r.heard.game.Bots != nil && *r.heard.game.Bots > 0
-	o.mu.RUnlock()
-	if !mixed {
-		return n, known
-	}
-	if c, err := o.census(ctx, r); err == nil && c.humans != nil {
-		return *c.humans, true
-	}
-	return n, true
+	return n, r.heard.at, known
+}
+
+// mixed says whether there are bots among the players of a game.
+func (o *Orchestrator) mixed(r *record) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	n, known := o.playing(r)
+	return known && n > 0 && r.heard.game.Bots != nil && *r.heard.game.Bots > 0
 }
 
 // census has a game say who plays.

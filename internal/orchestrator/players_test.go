@@ -56,7 +56,7 @@ func TestPlaying(t *testing.T) {
 			r.heard.invocation, r.heard.game, r.heard.at = "first", gameOf(&c.info, time.Now()), time.Now()
 			n, known := o.playing(r)
 			o.mu.Unlock()
-			people, surely := o.people(t.Context(), r)
+			people, _, surely := o.people(t.Context(), r, whoIsBot)
 			if diff := cmp.Diff(c.want, result{n, known, people, surely}); diff != "" || asked != c.details {
 				t.Errorf("asked %v (-want +got):\n%s", asked, diff)
 			}

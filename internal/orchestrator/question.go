@@ -138,3 +138,32 @@ func (q *queries) want(r *record) (done func()) {
 	add(1)
 	return func() { add(-1) }
 }
+
+// refresh has a game asked that was not within the last seconds, and says whether it
+// answered the last time.
+func (q *queries) refresh(ctx context.Context, r *record) bool {
+	select {
+	case q.free <- struct{}{}:
+		defer func() { <-q.free }()
+	case <-ctx.Done():
+		return false
+	}
+	defer q.want(r)()
+	for {
+		a, ok := q.take(r)
+		if ok {
+			q.ask(ctx, a)
+		}
+		q.o.mu.RLock()
+		busy, answered := r.heard.busy, !r.heard.at.Before(r.heard.asked)
+		q.o.mu.RUnlock()
+		if ok || busy == nil {
+			return answered
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
