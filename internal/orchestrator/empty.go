@@ -14,6 +14,8 @@ import (
 
 // crowd is who plays.
 type crowd interface {
+	// counts says whether anything of them can be known.
+	counts() bool
 	// people is how many people, not bots, play on a server, and when its game said
 	// so; known only if it answered lately.
 	people(ctx context.Context, r *record, how howAsked) (n int, at time.Time, known bool)
@@ -34,6 +36,11 @@ const (
 type waitMark struct {
 	Until time.Time `json:"until"`          // then it gives up
 	Told  int       `json:"told,omitempty"` // messages to the players that are behind it
+}
+
+// errNeverKnown refuses to wait for what can never be known.
+func errNeverKnown(what string) *server.Error {
+	return server.Errorf(server.CodeInvalidRequest, "%s cannot wait until nobody plays, because no game is asked who plays: [query] enabled = false in /etc/left4me/left4med.toml. Switch it on and restart left4med.service, or do not wait", what)
 }
 
 func (o *Orchestrator) newWait(now time.Time) *waitMark {
@@ -187,8 +194,15 @@ func (w *emptyWait) pointless(now time.Time) (bool, error) {
 	w.o.mu.RLock()
 	state, invocation := r.state(), r.unit.InvocationID
 	disabled := w.mark.Linked && !r.enabled
+	stopped := state == server.StateStopped || r.toldToStop || r.unit.Result == "timeout" // it was killed when it did not end in time
+	enabled := r.enabled
 	still := r.held || r.unsure || r.unit.Job != 0 || r.run != nil // it is not what it is going to be
 	w.o.mu.RUnlock()
+	if enabled && !w.mark.Linked { // since it was asked for: who disables it now disables it for this job, too
+		if err := w.note(stepWait, true); err != nil {
+			return false, err
+		}
+	}
 	down := state == server.StateStopped || state == server.StateFailed
 	switch {
 	case still || !down && !disabled:
@@ -205,7 +219,7 @@ func (w *emptyWait) pointless(now time.Time) (bool, error) {
 		return false, nil
 	case disabled:
 		return false, server.Errorf(server.CodeOvertaken, "%s was disabled while its restart waited until nobody plays; ask again if it is still wanted", name.Unit())
-	case state == server.StateStopped:
+	case stopped:
 		return false, server.Errorf(server.CodeOvertaken, "the server %s has stopped while its restart waited until nobody plays; `l4d2ctl start %s` starts it", name, name)
 	}
 	return true, nil
@@ -239,7 +253,7 @@ func (w *emptyWait) take() (taken bool, err error) {
 	err = w.alone(func() error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if w.ctx.Err() != nil || r.run != nil || r.held || o.holdsStill(w.row.Kind) {
+		if w.ctx.Err() != nil || r.run != nil || r.held || !o.link.connected || o.holdsStill(w.row.Kind) {
 			return nil
 		}
 		taken, r.waiting = true, nil
@@ -291,7 +305,11 @@ func (w *emptyWait) warn(c audience, left time.Duration) error {
 // givenUp says why the job gives up, and how to have it done all the same.
 func (w *emptyWait) givenUp(c audience) error {
 	after, why := server.Minutes(w.mark.Wait.Until.Sub(w.row.CreatedAt)), c.String()
-	if c.empty() {
+	switch {
+	case !c.empty():
+	case !w.o.connection().connected:
+		why += ", but systemd did not answer"
+	default:
 		why += ", but another job was under way"
 	}
 	if w.row.Kind.OfHost() {

@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -118,10 +117,13 @@ func (o *Orchestrator) runningOrphans() (units []string) {
 	return units
 }
 
-// noOrphanRuns refuses to wait for what can never be known.
-func (o *Orchestrator) noOrphanRuns() error {
+// canWait refuses an install that would wait for what can never be known.
+func (o *Orchestrator) canWait() error {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
+	if !o.crowd.counts() && slices.ContainsFunc(o.order, func(r *record) bool { return r.state().Live() }) {
+		return errNeverKnown("an install")
+	}
 	if units := o.runningOrphans(); len(units) > 0 {
 		return server.Errorf(server.CodeInstallationInUse, "the game cannot be updated when nobody plays, because nobody can tell who plays on %s. Adopt or end what is an orphan (`l4d2ctl orphans`), then ask again", someOf(units))
 	}
@@ -129,10 +131,11 @@ func (o *Orchestrator) noOrphanRuns() error {
 }
 
 // takeInstallation begins the install: it is judged as one that is asked for now,
-// once more who plays among it. What is in its way is gone at a later look.
+// once more who plays among it. What is in its way is gone at a later look. Games are
+// asked before anything is kept from other requests, and systemd before games.
 func (w *emptyWait) takeInstallation() (taken bool, err error) {
 	o, rec := w.o, w.rec
-	if err := errors.Join(o.untouched(w.ctx), o.Resync(w.ctx)); err != nil {
+	if !o.connection().connected || o.untouched(w.ctx) != nil || o.Resync(w.ctx) != nil || !w.count(afresh).empty() {
 		return false, nil
 	}
 	o.game.judging.Lock()
@@ -145,7 +148,7 @@ func (w *emptyWait) takeInstallation() (taken bool, err error) {
 	}
 	defer unclaim(claimed)
 	all, err := o.inUse()
-	if err != nil || !w.count(whoIsBot).empty() {
+	if err != nil || !w.count(fromMemory).empty() {
 		return false, nil
 	}
 	o.mu.Lock()

@@ -133,6 +133,22 @@ func TestWhenEmptyWithSystemd(t *testing.T) {
 		before = b.invocations(t)
 		got = append(got, "restarted by hand: "+b.ended(t, id, before))
 
+		p.set("a", 1)
+		before, id = b.invocations(t), ask("a")
+		giveBack := b.allTurns()
+		p.set("a", 0)
+		b.nudge()
+		b.waiting(t, watch, id, "its turn")
+		p.set("a", 1) // somebody comes before it is the server's turn
+		giveBack()
+		b.waiting(t, watch, id, "1 player,")
+		if diff := cmp.Diff(before, b.invocations(t)); diff != "" {
+			t.Errorf("a server was restarted on which somebody plays (-before +after):\n%s", diff)
+		}
+		p.set("a", 0)
+		got = append(got, "somebody came before its turn: "+b.ended(t, id, before))
+
+		p.set("a", 1)
 		p.set("b", 1)
 		before, id = b.invocations(t), ask("b")
 		m.MustRun(t, "systemctl", "stop", server.Name("b").Unit())
@@ -157,11 +173,68 @@ func TestWhenEmptyWithSystemd(t *testing.T) {
 		got = append(got, "install: "+b.ended(t, job.ID, before))
 
 		want := []string{
-			"restart: succeeded, another a", "restarted by hand: succeeded", "stopped by hand: canceled overtaken, another b",
+			"restart: succeeded, another a", "restarted by hand: succeeded", "somebody came before its turn: succeeded, another a", "stopped by hand: canceled overtaken, another b",
 			"install: succeeded, another a, another b",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("how the jobs ended (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// allTurns takes all turns to start, which giveBack gives back.
+func (b *bench) allTurns() (giveBack func()) {
+	for range cap(b.starts.free) {
+		b.starts.free <- struct{}{}
+	}
+	return func() {
+		for range cap(b.starts.free) {
+			<-b.starts.free
+		}
+	}
+}
+
+// A daemon that is ended when it had begun the restart does not end the run before it
+// knows that nobody plays now.
+func TestBegunRestartLooksAgain(t *testing.T) {
+	t.Parallel()
+	needMachines(t)
+	machine.Each(t, func(t *testing.T, release machine.Release) {
+		m, db := newMachine(t, release), filepath.Join(t.TempDir(), "state.db")
+		b := newBench(t, m, newRelay(t, m), db)
+		b.crowd, b.Settings.WhenEmpty.Grace = &party{plays: map[server.Name]int{"a": 0}}, 100*time.Millisecond
+		for _, ask := range []func() error{
+			func() error { _, err := b.Create(t.Context(), "a", server.ConfigPatch{}, root()); return err },
+			func() error {
+				_, _, err := b.Request(t.Context(), server.JobStart, []server.Name{"a"}, root())
+				return err
+			},
+		} {
+			if err := ask(); err != nil {
+				t.Fatal(err)
+			}
+			b.settle(t)
+		}
+		run := func() string {
+			return strings.TrimSpace(m.MustRun(t, "systemctl", "show", "-P", "InvocationID", server.Name("a").Unit()))
+		}
+		before, watch := run(), b.Watch(0, false)
+		b.allTurns()
+		jobs, _, err := b.RestartWhenEmpty(t.Context(), []server.Name{"a"}, root())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.nudge()
+		b.waiting(t, watch, jobs[0].ID, "its turn")
+		b.end()
+
+		b = newBench(t, m, newRelay(t, m), db) // nobody tells it who plays
+		b.waiting(t, b.Watch(0, true), jobs[0].ID, "no answer from the game")
+		if after := run(); after != before {
+			t.Errorf("the run %s was ended, and %s begun", before, after)
+		}
+		if _, err := b.Cancel(t.Context(), jobs[0].ID, root()); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -24,6 +25,8 @@ type party struct {
 	plays map[server.Name]int
 	said  []string
 }
+
+func (p *party) counts() bool { return true }
 
 func (p *party) people(_ context.Context, r *record, _ howAsked) (n int, at time.Time, known bool) {
 	p.mu.Lock()
@@ -329,6 +332,11 @@ func TestUnitsChangeDuringAWait(t *testing.T) {
 		u.Active, u.Sub = active, "dead"
 		return u
 	}
+	ending := func(result string) server.Unit {
+		u := runningUnit("one")
+		u.Active, u.Sub, u.Result = "deactivating", "stop-sigterm", result
+		return u
+	}
 	overtaken := func(text string) jobStands {
 		return jobStands{State: server.JobCanceled, Code: server.CodeOvertaken, Text: text}
 	}
@@ -344,6 +352,30 @@ func TestUnitsChangeDuringAWait(t *testing.T) {
 		"run not known":       {func(o *Orchestrator, r *record) { o.apply(r, runningUnit(""), time.Now(), server.ByResync) }, 20 * time.Second, nil, still},
 		"failed":              {func(o *Orchestrator, r *record) { o.apply(r, down("failed"), time.Now(), server.BySignal) }, 4 * time.Second, nil, begun},
 		"stopped":             {func(o *Orchestrator, r *record) { o.apply(r, down("inactive"), time.Now(), server.BySignal) }, 4 * time.Second, nil, overtaken(stopped)},
+		"killed over its stop": {func(o *Orchestrator, r *record) {
+			u := down("failed")
+			u.Result = "timeout"
+			o.apply(r, u, time.Now(), server.BySignal)
+		}, 4 * time.Second, nil, overtaken(stopped)},
+		"crashed over its stop": {func(o *Orchestrator, r *record) {
+			o.apply(r, ending("success"), time.Now(), server.BySignal)
+			u := down("failed")
+			u.Result = "core-dump"
+			o.apply(r, u, time.Now(), server.BySignal)
+		}, 4 * time.Second, nil, overtaken(stopped)},
+		"crashed": {func(o *Orchestrator, r *record) {
+			o.apply(r, ending("core-dump"), time.Now(), server.BySignal)
+			u := down("failed")
+			u.Result = "core-dump"
+			o.apply(r, u, time.Now(), server.BySignal)
+		}, 4 * time.Second, nil, begun},
+		"crashed in a run after a stop": {func(o *Orchestrator, r *record) {
+			o.apply(r, ending("success"), time.Now(), server.BySignal)
+			o.apply(r, runningUnit("one"), time.Now(), server.BySignal)
+			u := down("failed")
+			u.Result = "core-dump"
+			o.apply(r, u, time.Now(), server.BySignal)
+		}, 4 * time.Second, nil, begun},
 		"stopped for a moment": {func(o *Orchestrator, r *record) { o.apply(r, down("inactive"), time.Now(), server.BySignal) }, 2 * time.Second,
 			func(o *Orchestrator, r *record) { o.apply(r, runningUnit("one"), time.Now(), server.BySignal) }, still},
 		"stopped for an install": {func(o *Orchestrator, r *record) {
@@ -374,6 +406,83 @@ func TestUnitsChangeDuringAWait(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who enables a server during the wait and disables it again wants it disabled.
+func TestEnabledDuringAWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o, r, _ := peopled(t)
+		link := func(enabled bool) {
+			o.mu.Lock()
+			o.applyLink(r, enabled, false, server.BySignal)
+			o.mu.Unlock()
+			synctest.Wait()
+		}
+		link(false)
+		id := o.ask(t)
+		time.Sleep(20 * time.Second)
+		o.expect(t, "while disabled as it was", id, waitingFor("2 players, gives up in 6 h"))
+		link(true)
+		row, err := o.Store.Job(t.Context(), id)
+		var m mark
+		if err = errors.Join(err, json.Unmarshal(row.Mark, &m)); err != nil || !m.Linked || !waits(row) {
+			t.Errorf("stored: %s %s, %v", row.Step, row.Mark, err)
+		}
+		link(false)
+		time.Sleep(4 * time.Second)
+		o.expect(t, "disabled again", id, jobStands{State: server.JobCanceled, Code: server.CodeOvertaken,
+			Text: "left4me-server@a.service was disabled while its restart waited until nobody plays; ask again if it is still wanted"})
+	})
+}
+
+// Nothing is begun while systemd is away, for however long.
+func TestWaitWithoutSystemd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o, _, p := peopled(t)
+		id := o.ask(t)
+		connect := func(on bool) {
+			o.mu.Lock()
+			o.setConnected(on, time.Now())
+			o.mu.Unlock()
+		}
+		connect(false)
+		p.set("a", 0)
+		time.Sleep(time.Hour)
+		o.expect(t, "without systemd", id, waitingFor("nobody at the moment, gives up in 5 h"))
+		connect(true)
+		time.Sleep(emptyLook)
+		o.expect(t, "with systemd", id, begun)
+		time.Sleep(2 * systemdPatience) // it went away just then
+		p.set("a", 1)
+		time.Sleep(systemdPatience + emptyLook)
+		o.expect(t, "when it went away", id, waitingFor("1 player, gives up in 4 h 59 min"))
+	})
+}
+
+// Nobody waits for what can never be known.
+func TestNoWaitWithoutQueries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o, r, _ := peopled(t)
+		o.crowd = o // which has no probe
+		names := []server.Name{"a"}
+		_, refused, err := o.RestartWhenEmpty(t.Context(), names, root())
+		if err != nil || len(refused) != 1 || !strings.Contains(refused[0].Err.Error(), "[query] enabled") {
+			t.Errorf("refused: %v, %v", refused, err)
+		}
+		if err := o.canWait(); !errors.Is(err, &server.Error{Code: server.CodeInvalidRequest}) {
+			t.Errorf("an install: %v", err)
+		}
+		o.mu.Lock()
+		o.apply(r, unloaded(r.unit), time.Now(), server.BySignal)
+		o.mu.Unlock()
+		if err := o.canWait(); err != nil {
+			t.Errorf("an install while none runs: %v", err)
+		}
+		o.expect(t, "of one that does not run", o.ask(t), begun)
+	})
 }
 
 // A server that does not run has nobody on it.

@@ -71,7 +71,7 @@ func (o *Orchestrator) Install(ctx context.Context, opts server.InstallOptions, 
 	}
 	m := installMark{Options: opts}
 	if opts.When == server.WhenEmpty {
-		if err := o.noOrphanRuns(); err != nil {
+		if err := o.canWait(); err != nil {
 			return nil, err
 		}
 		return o.engageOfHost(ctx, server.JobInstall, mark{Install: &m, Wait: o.newWait(time.Now().UTC())}, who)

@@ -206,7 +206,21 @@ func (o *Orchestrator) apply(r *record, u server.Unit, at time.Time, by server.O
 	}
 	o.countRestarts(r, u, at)
 	r.unit, r.observedAt, r.observedBy, r.stale, r.unsure = u, at, by, false, false
+	r.noteStop(u)
 	o.publish(r, by)
+}
+
+// noteStop tells a unit that was told to stop from one whose game ended badly, which
+// passes through "deactivating" with that result, and which afterwards are both
+// "failed" if what was told to stop had to be killed, or crashed over it
+// (service_enter_stop in systemd's src/core/service.c keeps the first result).
+func (r *record) noteStop(u server.Unit) {
+	switch state := server.DeriveState(u); {
+	case state == server.StateStopping && u.Result == "success":
+		r.toldToStop = true
+	case state.Live() && state != server.StateStopping:
+		r.toldToStop = false
+	}
 }
 
 // reread asks systemd for all of a unit's properties and applies the answer.

@@ -48,6 +48,10 @@ func (o *Orchestrator) plan(kind server.JobKind, when server.When, records []*re
 			p.refused[name] = server.Errorf(server.CodeBusy, "the server %s is half made or half removed (%s) and the job that was to end that failed; `l4d2ctl delete %s` removes it", name, r.row.Phase, name)
 			continue
 		}
+		if when == server.WhenEmpty && !o.crowd.counts() && r.state().Live() {
+			p.refused[name] = errNeverKnown(string(name))
+			continue
+		}
 		m := mark{Linked: r.enabled, Links: links}
 		if when == server.WhenEmpty {
 			m.Wait = o.newWait(now)

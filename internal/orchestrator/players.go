@@ -40,6 +40,8 @@ func (o *Orchestrator) Players(ctx context.Context, name server.Name) (*server.P
 	return c.players, err
 }
 
+func (o *Orchestrator) counts() bool { return o.queries.on() }
+
 // people is how many people play on a server, bots left out; at least as many,
 // where nobody says which they are. known is false unless the game answered
 // lately in this run, or, where it is to be asked afresh, the last time.

@@ -142,6 +142,9 @@ func (q *queries) want(r *record) (done func()) {
 // refresh has a game asked that was not within the last seconds, and says whether it
 // answered the last time.
 func (q *queries) refresh(ctx context.Context, r *record) bool {
+	if !q.on() {
+		return false // switched off since somebody waits for it
+	}
 	select {
 	case q.free <- struct{}{}:
 		defer func() { <-q.free }()

@@ -36,6 +36,8 @@ type record struct {
 	census census // who plays, as the game last told
 	denied denied // the password that the game refused; guarded by spoken alone
 
+	toldToStop bool // this run of the unit: systemd was told to end it
+
 	orphan bool // of no server: nothing of it is published
 	held   bool // stopped for an install, which brings it back
 

@@ -14,23 +14,24 @@ import (
 // run is one job in flight. Its goroutine is the only one that works on its
 // server; o.mu guards job.
 type run struct {
-	o       *Orchestrator
-	rec     *record
-	row     store.JobRow // as stored; written by the run's goroutine alone
-	job     *server.Job  // what readers see; replaced, never changed
-	mark    mark
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	done    chan struct{}         // closed when the run is over and its end is stored
-	after   *run                  // the run whose place it took; it begins when that is over
-	cohort  *cohort               // the runs that were asked for together; nil when alone
-	chosen  int64                 // the backup to restore; 0 for none
-	found   *instance.Found       // what is adopted; nil otherwise, and after a crash
-	began   time.Time             // when it was asked for, or its wait was over; zero while it waits; o.mu guards it
-	ending  bool                  // the work is over, its end is being stored; o.mu guards it
-	yields  bool                  // a job that takes its place is being stored; o.mu guards it
-	options server.InstallOptions // of an install; never changed
-	whole   *run                  // the run of whose work this is a part, on one server; nil for one that is a job
+	o        *Orchestrator
+	rec      *record
+	row      store.JobRow // as stored; written by the run's goroutine alone
+	job      *server.Job  // what readers see; replaced, never changed
+	mark     mark
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	done     chan struct{}         // closed when the run is over and its end is stored
+	after    *run                  // the run whose place it took; it begins when that is over
+	cohort   *cohort               // the runs that were asked for together; nil when alone
+	chosen   int64                 // the backup to restore; 0 for none
+	found    *instance.Found       // what is adopted; nil otherwise, and after a crash
+	began    time.Time             // when it was asked for, or its wait was over; zero while it waits; o.mu guards it
+	ending   bool                  // the work is over, its end is being stored; o.mu guards it
+	replaced bool                  // systemd was asked for another run of the unit in this one's place
+	yields   bool                  // a job that takes its place is being stored; o.mu guards it
+	options  server.InstallOptions // of an install; never changed
+	whole    *run                  // the run of whose work this is a part, on one server; nil for one that is a job
 }
 
 // steps of a job, as stored. A job that has none yet changed nothing.
@@ -186,7 +187,7 @@ func (r *run) work() error {
 	case server.JobStop:
 		return r.stop()
 	case server.JobRestart:
-		return r.restart()
+		return r.restartOrWait()
 	case server.JobReset:
 		return r.reset()
 	case server.JobDelete:
@@ -284,13 +285,21 @@ func (o *Orchestrator) settleRun(r *run, job *server.Job) {
 	if r.row.Kind == server.JobInstall {
 		o.publishAll(server.ByJob) // what had to hold still may go on
 	}
-	if r.rec.run == nil && r.rec.overlooked {
-		r.rec.overlooked = false
-		o.resync.trigger()
+	if r.rec.run == nil {
+		o.lookAgain(r.rec)
 	}
 	if job != nil && !r.job.State.Finished() {
 		r.job = job
 		o.jobEnded(job, r.began)
+	}
+}
+
+// lookAgain has a server that no job works on any more looked at, if a resync left
+// something to the job. The caller holds o.mu.
+func (o *Orchestrator) lookAgain(rec *record) {
+	if rec.overlooked {
+		rec.overlooked = false
+		o.resync.trigger()
 	}
 }
 

@@ -120,6 +120,10 @@ func (r *run) replaceRun() (unitctl.JobResult, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := r.mayReplace(u); err != nil {
+		return "", err
+	}
+	r.replaced = true
 	if u.InvocationID != r.mark.Invocation {
 		return r.o.Units.Start(r.ctx, unit)
 	}
