@@ -72,7 +72,7 @@ test-unit: deps-build deps-bus deps-node deps-promtool base ## Tests of the pack
 
 .PHONY: test-e2e
 test-e2e: deb base deps-vm deps-promtool ## Tests on real Debian machines, as root
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -p 1 -parallel 4 -timeout 25m $(E2E)
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -p 1 -parallel 5 -timeout 25m $(E2E)
 
 .PHONY: test-long
 test-long: deb base ## The test that draws its deeds, for five minutes, as root (LEFT4MED_CRASH_SEED=N repeats a run)
