@@ -67,11 +67,11 @@ test: test-unit ## All tests: test-unit, then test-e2e
 	+$(MAKE) test-e2e
 
 .PHONY: test-unit
-test-unit: deps-build deps-bus deps-node deps-promtool base ## Tests of the packages, with the race detector, as root
+test-unit: deps-build deps-bus deps-node deps-prometheus base ## Tests of the packages, with the race detector, as root
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -vet=off -race -timeout 10m $$packages
 
 .PHONY: test-e2e
-test-e2e: deb base deps-vm deps-promtool ## Tests on real Debian machines, as root
+test-e2e: deb base deps-vm deps-prometheus ## Tests on real Debian machines, as root
 	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -p 1 -parallel 5 -timeout 25m $(E2E)
 
 .PHONY: test-long
@@ -105,7 +105,7 @@ clean: ## Remove what was built here (the caches stay)
 	rm -rf bin dist
 
 .PHONY: deps
-deps: deps-build deps-bus deps-node deps-machine deps-vm deps-promtool ## What all of this needs of Debian's packages
+deps: deps-build deps-bus deps-node deps-machine deps-vm deps-prometheus ## What all of this needs of Debian's packages
 
 .PHONY: need-go
 need-go:
@@ -131,6 +131,6 @@ deps-machine:
 deps-vm:
 	@tools/deps.sh qemu-system-x86 e2fsprogs util-linux
 
-.PHONY: deps-promtool
-deps-promtool:
-	@tools/promtool.sh >/dev/null
+.PHONY: deps-prometheus
+deps-prometheus:
+	@tools/prometheus.sh promtool >/dev/null

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/left4med/left4med/test/promtool"
+	"github.com/left4med/left4med/test/prometheus"
 )
 
 const (
@@ -26,14 +26,14 @@ func TestPromtoolIsContent(t *testing.T) {
 	happen(m)
 	for what, inspect := range map[string]bool{"a bare scrape": false, "a whole scrape": true} {
 		text := scrape(t, m, inspect, "").Body.String()
-		if said := promtool.Run(t, text, "check", "metrics"); said != "" {
+		if said := prometheus.Promtool(t, text, "check", "metrics"); said != "" {
 			t.Errorf("%s:\n%s", what, said)
 		}
 	}
 	text := read(t, rules)
 	number := strings.Count(text, "- alert:") + strings.Count(text, "- record:")
 	want := fmt.Sprintf("Checking %s\n  SUCCESS: %d rules found\n\n", rules, number) // it always says that much
-	if diff := cmp.Diff(want, promtool.Run(t, "", "check", "rules", "--lint-fatal", rules)); diff != "" {
+	if diff := cmp.Diff(want, prometheus.Promtool(t, "", "check", "rules", "--lint-fatal", rules)); diff != "" {
 		t.Errorf("the rules (-want +got):\n%s", diff)
 	}
 }
@@ -41,7 +41,7 @@ func TestPromtoolIsContent(t *testing.T) {
 // TestRules has promtool play some hours to the rules.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	said := promtool.Run(t, "", "test", "rules", "testdata/rules.yml")
+	said := prometheus.Promtool(t, "", "test", "rules", "testdata/rules.yml")
 	if want := "Unit Testing:  testdata/rules.yml\n  SUCCESS\n\n"; said != want {
 		t.Errorf("promtool says:\n%s", said)
 	}

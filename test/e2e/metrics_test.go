@@ -10,7 +10,7 @@ import (
 
 	"github.com/left4med/left4med/client"
 	"github.com/left4med/left4med/test/machine"
-	"github.com/left4med/left4med/test/promtool"
+	"github.com/left4med/left4med/test/prometheus"
 )
 
 // TestMetrics scrapes a daemon whose servers are in all sorts of states.
@@ -89,7 +89,7 @@ func TestMetrics(t *testing.T) {
 		exported := l.exported(t)
 		contains(t, exported, `left4med_server_state{server="up",state="running"} 1`, `left4med_jobs_total{kind="start",result="failed"} 1`)
 		for what, scrape := range map[string]string{"root's scrape": text, "nobody's scrape": bare, "the exported file": exported} {
-			if said := promtool.Run(t, scrape, "check", "metrics"); said != "" {
+			if said := prometheus.Promtool(t, scrape, "check", "metrics"); said != "" {
 				t.Errorf("promtool about %s:\n%s", what, said)
 			}
 		}

@@ -1,21 +1,21 @@
-// Package promtool has Prometheus' own checker look at what is made for it.
-package promtool
+// Package prometheus finds Prometheus and its checker, which look at what is made
+// for them.
+package prometheus
 
 import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 )
 
-// Run gives promtool something to read on its standard input, and returns all
+// Promtool gives promtool something to read on its standard input, and returns all
 // that it says. The test fails at once when promtool cannot be had, and goes on
 // when it ends with another status than 0.
-func Run(t testing.TB, input string, args ...string) string {
+func Promtool(t testing.TB, input string, args ...string) string {
 	t.Helper()
-	tool, err := find()
+	tool, err := Find("promtool")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,19 +28,19 @@ func Run(t testing.TB, input string, args ...string) string {
 	return string(out)
 }
 
-// find asks tools/promtool.sh where promtool is; it fetches one where there is
-// none.
-var find = sync.OnceValues(func() (string, error) {
+// Find asks tools/prometheus.sh where a program of Prometheus' is, promtool or
+// prometheus; it fetches one where there is none.
+func Find(program string) (string, error) {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", fmt.Errorf("cannot find the module: %w", err)
 	}
 	var failed strings.Builder
-	cmd := exec.Command(filepath.Join(strings.TrimSpace(string(root)), "tools", "promtool.sh"))
+	cmd := exec.Command(filepath.Join(strings.TrimSpace(string(root)), "tools", "prometheus.sh"), program)
 	cmd.Stderr = &failed
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("cannot get promtool, try `make deps-promtool`: %w\n%s", err, failed.String())
+		return "", fmt.Errorf("cannot get %s, try `make deps-prometheus`: %w\n%s", program, err, failed.String())
 	}
 	return strings.TrimSpace(string(out)), nil
-})
+}
