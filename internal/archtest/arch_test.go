@@ -26,11 +26,12 @@ var allowed = map[string][]string{
 	"internal/server": {},
 
 	"internal/unitctl":  {"internal/server", "internal/dbussock"},
-	"internal/store":    {"internal/server"},
+	"internal/store":    {"internal/server", "internal/sqlite"},
 	"internal/instance": {"internal/server"},
 	"internal/journal":  {"internal/server"},
 	"internal/authz":    {"internal/server", "internal/dbussock"},
 	"internal/quota":    {},
+	"internal/sqlite":   {}, // the daemon's database and the frontend's share it
 	"internal/dbussock": {},
 	"internal/upper":    {}, // runs as a game's uid: it shares nothing with the daemon
 	"internal/adopt":    {}, // root with two capabilities: the same
@@ -66,14 +67,14 @@ var allowed = map[string][]string{
 var parts = map[string][]string{
 	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/busapi", "internal/dbussock", "internal/unitctl"},
 	"github.com/coreos/go-systemd/v22":         {"cmd/left4med", "cmd/left4med-probe"},
-	"github.com/mattn/go-sqlite3":              {"internal/store"},
+	"github.com/mattn/go-sqlite3":              {"internal/sqlite"},
 	"github.com/danielgtaylor/huma/v2":         {"internal/api"},
 	"github.com/spf13/cobra":                   {"cmd/l4d2ctl"},
 	"github.com/BurntSushi/toml":               {"cmd/left4med"},
 	"github.com/fsnotify/fsnotify":             {"internal/unitctl"},
 	"github.com/creack/pty":                    {"internal/steamcmd"},
 	"github.com/prometheus/client_golang":      {"internal/metrics"},
-	"database/sql":                             {"internal/store"},
+	"database/sql":                             {"internal/sqlite", "internal/store"},
 	"github.com/coreos/go-systemd/v22/dbus":    {}, // loses updates and never reconnects
 	"github.com/coreos/go-systemd/v22/import1": {},
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/left4med/left4med/internal/server"
-	"github.com/mattn/go-sqlite3"
+	"github.com/left4med/left4med/internal/sqlite"
 )
 
 // write is one caller's change, waiting for the next commit.
@@ -127,25 +127,15 @@ func (s *Store) one(ctx context.Context, w *write) error {
 		_, err := s.conn.ExecContext(ctx, "RELEASE one")
 		return err
 	}
-	if s.autocommit() {
+	if !sqlite.InTransaction(s.conn) {
 		return errors.Join(w.err, errRolledBack)
 	}
 	_, err := s.conn.ExecContext(ctx, "ROLLBACK TO one; RELEASE one")
 	return err
 }
 
-// autocommit says that no transaction is open any more.
-func (s *Store) autocommit() bool {
-	var is bool
-	err := s.conn.Raw(func(c any) error {
-		is = c.(*sqlite3.SQLiteConn).AutoCommit()
-		return nil
-	})
-	return is || err != nil
-}
-
 func (s *Store) rollback(ctx context.Context) {
-	if s.autocommit() {
+	if !sqlite.InTransaction(s.conn) {
 		return
 	}
 	if _, err := s.conn.ExecContext(ctx, "ROLLBACK"); err != nil {

@@ -105,7 +105,7 @@ func TestHistoryFilter(t *testing.T) {
 func TestHistoryBeginsWithTheMigration(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
-	sqlite(t, path, frozenV1)
+	bare(t, path, frozenV1)
 	s := openAt(t, path)
 	same(t, []server.HistoryEntry{}, history(t, s, server.HistoryFilter{}))
 	job, err := s.Job(t.Context(), 9)

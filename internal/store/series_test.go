@@ -256,7 +256,7 @@ func TestVersion3IsBroughtUp(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	frozen, err := os.ReadFile("testdata/v3.sql")
 	must(t, err)
-	sqlite(t, path, string(frozen))
+	bare(t, path, string(frozen))
 	s := openAt(t, path)
 	same(t, len(migrations()), s.Schema())
 	same(t, []server.HistoryEntry{{

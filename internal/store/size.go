@@ -7,7 +7,7 @@ import "os"
 // counts as empty.
 func (s *Store) Size() (bytes int64) {
 	for _, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(s.path + suffix); err == nil {
+		if info, err := os.Stat(s.Path() + suffix); err == nil {
 			bytes += info.Size()
 		}
 	}

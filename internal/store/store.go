@@ -4,25 +4,22 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/sqlite"
 	"github.com/rs/zerolog"
 )
 
 // Store is an open database. Its methods may be called from many goroutines.
 type Store struct {
-	path   string
-	schema int
-	log    zerolog.Logger
-	now    func() time.Time
+	log zerolog.Logger
+	now func() time.Time
 
-	lock    *os.File // held while the store is open, see lockFile
-	readers *sql.DB
-	writer  *sql.DB
+	db      *sqlite.DB
+	readers *sql.DB   // db's
 	conn    *sql.Conn // the writer's only connection, used by the writing goroutine alone
 
 	writes  chan *write
@@ -33,6 +30,9 @@ type Store struct {
 	broken  atomic.Bool  // the last transaction failed for the disk's sake
 }
 
+// applicationID marks a file as ours: "L4MD".
+const applicationID = 0x4c344d44
+
 // readConns is how many reads run side by side.
 const readConns = 4
 
@@ -41,12 +41,9 @@ const readConns = 4
 // what is wrong with the file and what to do: not ours, from a newer version,
 // damaged, in use by another left4med, not writable, no space.
 func Open(ctx context.Context, path string, log zerolog.Logger) (*Store, error) {
-	s := &Store{
-		path: path, log: log, now: time.Now,
-		writes: make(chan *write), closing: make(chan struct{}),
-	}
-	if err := s.open(ctx, migrations()); err != nil {
-		return nil, errors.Join(s.fail("open the database", err), s.release())
+	s, err := open(ctx, path, log, migrations())
+	if err != nil {
+		return nil, err
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); s.writeLoop() }()
@@ -62,33 +59,43 @@ func Open(ctx context.Context, path string, log zerolog.Logger) (*Store, error) 
 // return what the first one did.
 func (s *Store) Close() error { return s.close() }
 
-// release closes the file's handles. The lock is the last: closing any handle
-// of a file drops the POSIX locks that SQLite holds on it.
+// open opens the database; nothing writes to it yet.
+func open(ctx context.Context, path string, log zerolog.Logger, migrations []string) (*Store, error) {
+	db, err := sqlite.Open(ctx, sqlite.Options{
+		Path: path, ApplicationID: applicationID, Migrations: migrations, Readers: readConns, Alone: true,
+		Words: sqlite.Words{
+			Program: "left4med", Owner: "root",
+			Directory: "create it (systemd-tmpfiles --create, or install the package again)",
+			Loss:      "the instances' files are kept and say which servers there were",
+		},
+	})
+	if err != nil {
+		return nil, told(err)
+	}
+	s := &Store{
+		log: log, now: time.Now, db: db, readers: db.Readers,
+		writes: make(chan *write), closing: make(chan struct{}),
+	}
+	if s.conn, err = db.Writer.Conn(ctx); err != nil {
+		return nil, errors.Join(s.fail("open the database", err), s.release())
+	}
+	return s, nil
+}
+
+// release closes the file's handles.
 func (s *Store) release() error {
-	var errs []error
-	if s.readers != nil {
-		errs = append(errs, s.readers.Close())
-	}
+	var err error
 	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
+		err = s.fail("close the database", s.conn.Close())
 	}
-	if s.writer != nil {
-		errs = append(errs, s.writer.Close())
-	}
-	if s.lock != nil {
-		errs = append(errs, unlock(s.lock))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return s.fail("close the database", err)
-	}
-	return nil
+	return errors.Join(err, told(s.db.Close()))
 }
 
 // Path is where the database is.
-func (s *Store) Path() string { return s.path }
+func (s *Store) Path() string { return s.db.Path() }
 
 // Schema is the version of the database's schema.
-func (s *Store) Schema() int { return s.schema }
+func (s *Store) Schema() int { return s.db.Schema() }
 
 // Ping says whether the database can be read and, when the last write failed,
 // whether one succeeds now.
