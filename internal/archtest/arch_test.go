@@ -49,6 +49,8 @@ var allowed = map[string][]string{
 	"internal/api":          {"internal/server", "internal/orchestrator", "internal/authz", "internal/journal", "internal/quota"},
 	"internal/busapi":       {"internal/server", "internal/orchestrator", "internal/authz", "internal/dbussock", "internal/quota"},
 
+	"internal/account": {"internal/sqlite"},
+
 	"client": {"internal/server"},
 
 	"cmd/left4med": {
@@ -74,7 +76,8 @@ var parts = map[string][]string{
 	"github.com/fsnotify/fsnotify":             {"internal/unitctl"},
 	"github.com/creack/pty":                    {"internal/steamcmd"},
 	"github.com/prometheus/client_golang":      {"internal/metrics"},
-	"database/sql":                             {"internal/sqlite", "internal/store"},
+	"database/sql":                             {"internal/account", "internal/sqlite", "internal/store"},
+	"golang.org/x/crypto":                      {"internal/account"},
 	"github.com/coreos/go-systemd/v22/dbus":    {}, // loses updates and never reconnects
 	"github.com/coreos/go-systemd/v22/import1": {},
 }
