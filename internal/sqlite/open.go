@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // registers the driver "sqlite3"
@@ -59,12 +60,14 @@ type DB struct {
 	o      Options
 	lock   *os.File // held while the database is open alone, see lockFile
 	schema int
+	close  func() error
 }
 
 // Open opens the database, creates it when there is none (mode 0600) and brings
 // its schema up to date. The errors are *Error, or a context's.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	d := &DB{o: o}
+	d.close = sync.OnceValue(d.release)
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(d.Fail("open the database", err), d.Close())
 	}
@@ -153,9 +156,12 @@ func (d *DB) check(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// Close closes the file's handles. The lock is the last: closing any handle of
+// Close closes the database. Later calls return what the first one did.
+func (d *DB) Close() error { return d.close() }
+
+// release closes the file's handles. The lock is the last: closing any handle of
 // a file drops the POSIX locks that SQLite holds on it.
-func (d *DB) Close() error {
+func (d *DB) release() error {
 	var errs []error
 	if d.Readers != nil {
 		errs = append(errs, d.Readers.Close())
