@@ -44,8 +44,9 @@ type Options struct {
 
 // Client asks one left4med. It is safe for use by many goroutines.
 type Client struct {
-	opts Options
-	http *http.Client
+	opts     Options
+	http     *http.Client
+	behalfOf string
 }
 
 // New makes a Client. It does not connect yet.
@@ -72,6 +73,15 @@ func New(opts Options) *Client {
 		// left4med never redirects; whoever does is not left4med.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// OnBehalfOf returns a client that uses the same connections and tells the daemon
+// for whom it asks, so that the history names that person. The daemon believes it
+// from the user left4med-web alone.
+func (c *Client) OnBehalfOf(user string) *Client {
+	other := *c
+	other.behalfOf = user
+	return &other
 }
 
 // Socket is the path the client connects to.
@@ -146,6 +156,9 @@ func (c *Client) build(ctx context.Context, r request, interactive bool) (*http.
 	}
 	req.Header.Set("Accept", r.accept)
 	req.Header.Set("User-Agent", c.opts.UserAgent)
+	if c.behalfOf != "" {
+		req.Header.Set("X-On-Behalf-Of", c.behalfOf)
+	}
 	if interactive {
 		req.Header.Set("X-Allow-Interaction", "true")
 	}

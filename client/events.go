@@ -27,6 +27,16 @@ type EventsOptions struct {
 	Lost func(error)
 	// Back, when set, is called when the stream stands again after Lost.
 	Back func()
+	// Stands, when set, is called each time the stream stands, the first time too,
+	// before anything of it is handed out: what is read from the daemon then is no
+	// older than where the stream goes on. Its error counts as a break of the
+	// stream.
+	Stands func(context.Context) error
+	// Pause is waited for at least before the stream is opened again. To connect
+	// has systemd start a daemon that an operator has just stopped.
+	Pause time.Duration
+	// Silence is the Client's, for these events alone; 0 leaves it.
+	Silence time.Duration
 }
 
 // Events hands out what changes, in order and without a gap. When the daemon
@@ -36,7 +46,10 @@ type EventsOptions struct {
 // value: ctx's cause, or what the daemon refused.
 func (c *Client) Events(ctx context.Context, opts EventsOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		s := &eventStream{client: c, opts: opts, last: opts.After, yield: yield}
+		if opts.Silence == 0 {
+			opts.Silence = c.opts.Silence
+		}
+		s := &eventStream{client: c, opts: opts, last: opts.After, yield: yield, wait: backoff{least: opts.Pause}}
 		if err := s.run(ctx); err != nil && !errors.Is(err, errStopped) {
 			yield(Event{}, err)
 		}
@@ -80,7 +93,7 @@ func (s *eventStream) run(ctx context.Context) error {
 func (s *eventStream) connection(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(s.client.opts.Silence, func() {
+	silence := time.AfterFunc(s.opts.Silence, func() {
 		cancel(unreachable(s.client.opts.Socket, errors.New("the stream of events fell silent")))
 	})
 	defer silence.Stop()
@@ -95,10 +108,10 @@ func (s *eventStream) connection(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := s.connected(); err != nil {
+	if err := s.connected(ctx); err != nil {
 		return err
 	}
-	stream := readMessages(resp.Body, func() { silence.Reset(s.client.opts.Silence) })
+	stream := readMessages(resp.Body, func() { silence.Reset(s.opts.Silence) })
 	for {
 		msg, err := stream.next()
 		if err != nil {
@@ -113,7 +126,12 @@ func (s *eventStream) connection(ctx context.Context) error {
 
 // connected notes that the stream stands. One that broke before its first event
 // has no place to go on from: what happened meanwhile may be missed.
-func (s *eventStream) connected() error {
+func (s *eventStream) connected(ctx context.Context) error {
+	if s.opts.Stands != nil {
+		if err := s.opts.Stands(ctx); err != nil {
+			return err
+		}
+	}
 	if !s.lost {
 		return nil
 	}

@@ -19,6 +19,14 @@ type LogsOptions struct {
 	Lines  int       // at most so many, the newest ones; 0: the daemon's default
 	Since  time.Time // only entries from then on; zero: no limit
 	Follow bool      // go on with new entries as they are written
+
+	// Lost, when set, is called when a followed log broke and is about to be opened
+	// again, with the reason; at each attempt that fails it is called again.
+	Lost func(error)
+	// Back, when set, is called when a followed log stands again after Lost.
+	Back func()
+	// Pause is waited for at least before a followed log is opened again.
+	Pause time.Duration
 }
 
 // resumeLines bounds what is read again of a followed log after an
@@ -53,6 +61,8 @@ type logStream struct {
 	opts   LogsOptions
 	yield  func(LogEntry, error) bool
 
+	lost bool
+
 	last LogEntry        // the newest entry handed out
 	seen map[string]bool // cursors of the entries handed out in last's second
 }
@@ -75,7 +85,7 @@ func (l *logStream) read(ctx context.Context) error {
 }
 
 func (l *logStream) follow(ctx context.Context) error {
-	var wait backoff
+	wait := backoff{least: l.opts.Pause}
 	for {
 		err := l.connection(ctx, &wait)
 		switch {
@@ -85,6 +95,10 @@ func (l *logStream) follow(ctx context.Context) error {
 			return context.Cause(ctx)
 		case !retriable(err):
 			return err
+		}
+		l.lost = true
+		if l.opts.Lost != nil {
+			l.opts.Lost(err)
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return err
@@ -104,6 +118,10 @@ func (l *logStream) connection(ctx context.Context, wait *backoff) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if l.lost && l.opts.Back != nil {
+		l.opts.Back()
+	}
+	l.lost = false
 	stream := readMessages(resp.Body, wait.reset)
 	for some := false; ; some = true {
 		msg, err := stream.next()

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -21,6 +23,22 @@ func (c *Client) Servers(ctx context.Context) (*Snapshot, error) {
 		id = FromNow // better a small gap than none of the list
 	}
 	return &Snapshot{Servers: list.Servers, EventID: id}, nil
+}
+
+// Listing reads all servers as the daemon wrote them, for who passes them on.
+func (c *Client) Listing(ctx context.Context) (*Listing, error) {
+	var list struct {
+		Servers []json.RawMessage `json:"servers"`
+	}
+	header, err := c.ask(ctx, request{method: http.MethodGet, path: "/v1/servers"}, &list)
+	if err != nil {
+		return nil, err
+	}
+	id, err := strconv.ParseUint(header.Get("Event-Id"), 10, 64)
+	if err != nil {
+		return nil, errors.New("cannot understand the list of servers: it does not say at which event it was made")
+	}
+	return &Listing{Servers: list.Servers, EventID: id}, nil
 }
 
 // Server reads one server.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/left4med/left4med/internal/server"
@@ -219,6 +220,12 @@ const (
 type Snapshot struct {
 	Servers []Server
 	EventID uint64 // where Events begins without a gap
+}
+
+// Listing is a Snapshot whose servers are JSON, as they came.
+type Listing struct {
+	Servers []json.RawMessage
+	EventID uint64
 }
 
 // Action is what POST /v1/actions does to many servers.
