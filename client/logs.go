@@ -23,8 +23,9 @@ type LogsOptions struct {
 	// Lost, when set, is called when a followed log broke and is about to be opened
 	// again, with the reason; at each attempt that fails it is called again.
 	Lost func(error)
-	// Back, when set, is called when a followed log stands again after Lost.
-	Back func()
+	// Stands, when set, is called each time a followed log stands, the first time
+	// too.
+	Stands func()
 	// Pause is waited for at least before a followed log is opened again.
 	Pause time.Duration
 }
@@ -61,8 +62,6 @@ type logStream struct {
 	opts   LogsOptions
 	yield  func(LogEntry, error) bool
 
-	lost bool
-
 	last LogEntry        // the newest entry handed out
 	seen map[string]bool // cursors of the entries handed out in last's second
 }
@@ -96,7 +95,6 @@ func (l *logStream) follow(ctx context.Context) error {
 		case !retriable(err):
 			return err
 		}
-		l.lost = true
 		if l.opts.Lost != nil {
 			l.opts.Lost(err)
 		}
@@ -118,10 +116,9 @@ func (l *logStream) connection(ctx context.Context, wait *backoff) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if l.lost && l.opts.Back != nil {
-		l.opts.Back()
+	if l.opts.Stands != nil {
+		l.opts.Stands()
 	}
-	l.lost = false
 	stream := readMessages(resp.Body, wait.reset)
 	for some := false; ; some = true {
 		msg, err := stream.next()

@@ -53,6 +53,8 @@ var allowed = map[string][]string{
 
 	"client": {"internal/server"},
 
+	"internal/live": {"client"},
+
 	"cmd/left4med": {
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
 		"internal/metrics", "internal/orchestrator", "internal/probe", "internal/server", "internal/store", "internal/unitctl",
