@@ -89,10 +89,11 @@ func (c *Consoles) take(name string) (*follow, error) {
 			Detail: fmt.Sprintf("the logs of %d servers are being read, which is all there may be at once; close one and try again", c.limit)}
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	f := &follow{name: name, readers: 1, cancel: cancel, ready: make(chan struct{}), feed: newFeed(consoleLines, consoleBytes)}
+	f := &follow{name: name, readers: 1, cancel: cancel, ready: make(chan struct{}), done: make(chan struct{}), feed: newFeed(consoleLines, consoleBytes)}
 	c.open[name] = f
 	c.work.Go(func() {
 		defer cancel()
+		defer close(f.done)
 		f.run(ctx, c)
 		c.mu.Lock()
 		c.forget(f)
@@ -152,6 +153,7 @@ type follow struct {
 	cancel context.CancelFunc
 	ready  chan struct{} // closed once the lines that were there are in the feed
 	err    error         // why they are not; set before ready is closed
+	done   chan struct{} // closed once the log is no longer followed
 
 	readers int         // guarded by Consoles' lock
 	timer   *time.Timer // the same
