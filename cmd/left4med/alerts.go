@@ -9,8 +9,6 @@ import (
 	"regexp"
 	"syscall"
 
-	"github.com/BurntSushi/toml"
-
 	"github.com/left4med/left4med/internal/server"
 )
 
@@ -71,17 +69,9 @@ func (c config) alertRules() ([]server.AlertRule, error) {
 	return rules, nil
 }
 
+// alertsTable finds settings that have alerts: what an error repeats of them could
+// be an address.
 var alertsTable = regexp.MustCompile(`(?m)^\s*\[+\s*"?alerts`)
-
-// withoutValue is an error of the TOML library about a file. Where that has alerts,
-// what the error repeats of it is left out: an address could be among it.
-func withoutValue(text string, err error) error {
-	var parse toml.ParseError
-	if errors.As(err, &parse) && alertsTable.MatchString(text) {
-		return fmt.Errorf("line %d, at or after the key %q, is not right; left4med.toml(5) says what is", parse.Position.Line, parse.LastKey)
-	}
-	return err
-}
 
 // checkSettings looks whether somebody else may read the webhooks' addresses in
 // the settings.

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
 	"github.com/rs/zerolog"
 
 	"github.com/left4med/left4med/internal/orchestrator"
 	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/service"
 )
 
 // config is /etc/left4me/left4med.toml.
@@ -80,14 +76,7 @@ type config struct {
 	path string // of the file; empty when there is none
 }
 
-// duration is a time like "30s" or "1m30s".
-type duration struct{ time.Duration }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *duration) UnmarshalText(text []byte) (err error) {
-	d.Duration, err = time.ParseDuration(string(text))
-	return err
-}
+type duration = service.Duration
 
 func defaultConfig() config {
 	var c config
@@ -102,7 +91,7 @@ func defaultConfig() config {
 	c.Heal.Limit, c.Heal.Window.Duration = s.Heal.Limit, s.Heal.Window
 	c.WhenEmpty.Timeout.Duration, c.WhenEmpty.Grace.Duration, c.WhenEmpty.Say = s.WhenEmpty.Timeout, s.WhenEmpty.Grace, s.WhenEmpty.Say
 	for _, w := range s.WhenEmpty.Warn {
-		c.WhenEmpty.Warn = append(c.WhenEmpty.Warn, duration{w})
+		c.WhenEmpty.Warn = append(c.WhenEmpty.Warn, duration{Duration: w})
 	}
 	c.History.Entries, c.History.Days = s.HistoryEntries, s.HistoryDays
 	c.Series.Enabled, c.Series.Days = s.SeriesEnabled, s.SeriesDays
@@ -117,25 +106,11 @@ func defaultConfig() config {
 // key is an error, since a mistyped switch that does nothing is worse.
 func readConfig(path string) (config, error) {
 	c := defaultConfig()
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
-	if err != nil {
-		return c, fmt.Errorf("cannot read the settings: %w", err)
+	found, err := service.ReadTOML(path, service.TOML{Manual: "left4med.toml(5)", Secret: alertsTable}, &c)
+	if err != nil || !found {
+		return c, err
 	}
 	c.path = path
-	meta, err := toml.Decode(string(text), &c)
-	if err != nil {
-		return c, fmt.Errorf("cannot understand the settings in %s: %w", path, withoutValue(string(text), err))
-	}
-	if extra := meta.Undecoded(); len(extra) > 0 {
-		keys := make([]string, len(extra))
-		for i, k := range extra {
-			keys[i] = k.String()
-		}
-		return c, fmt.Errorf("the settings in %s have unknown keys: %s; left4med.toml(5) lists the known ones", path, strings.Join(keys, ", "))
-	}
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("the settings in %s are not possible: %w", path, err)
 	}

@@ -149,16 +149,3 @@ func TestConfigRefuses(t *testing.T) {
 		}
 	}
 }
-
-func TestJournalPriority(t *testing.T) {
-	t.Parallel()
-	var out strings.Builder
-	log := zerolog.New(journalPriority{&out})
-	log.Error().Msg("a")
-	log.Info().Msg("b")
-	log.Debug().Msg("c")
-	want := "<3>{\"level\":\"error\",\"message\":\"a\"}\n<6>{\"level\":\"info\",\"message\":\"b\"}\n<7>{\"level\":\"debug\",\"message\":\"c\"}\n"
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Errorf("written (-want +got):\n%s", diff)
-	}
-}

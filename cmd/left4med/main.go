@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/left4med/left4med/internal/service"
 )
 
 // version is set by the build.
@@ -54,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("must run as root, since only root may speak to systemd's private socket; it is meant to be started by left4med.service")
 	}
-	log, flush := newLog(cfg.Log.Level)
+	log, flush := service.NewLog("left4med", cfg.Log.Level)
 	defer flush()
 	return serve(ctx, paths{socket: *socket, state: *state, data: *data}, cfg, log)
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/left4med/left4med/internal/orchestrator"
 	"github.com/left4med/left4med/internal/probe"
 	"github.com/left4med/left4med/internal/server"
+	"github.com/left4med/left4med/internal/service"
 	"github.com/left4med/left4med/internal/store"
 	"github.com/left4med/left4med/internal/unitctl"
 )
@@ -87,18 +87,18 @@ func serve(ctx context.Context, p paths, cfg config, log zerolog.Logger) (err er
 			case <-time.After(busPatience):
 			case <-ctx.Done():
 			}
-			notify(log, daemon.SdNotifyReady)
+			service.Ready(log)
 			log.Info().Str("version", version).Msg("ready")
 		})
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		notify(log, daemon.SdNotifyStopping)
+		service.Stopping(log)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
 		return srv.Shutdown(grace)
 	})
-	g.Go(func() error { return watchdog(ctx, orch, log) })
+	g.Go(func() error { return service.Watchdog(ctx, log, orch.SelfCheck) })
 	err = g.Wait()
 	orch.FlushRefusals(context.WithoutCancel(ctx))
 	return err
@@ -165,40 +165,4 @@ func listen(path string) ([]net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("cannot open the socket to all users: %w", err), l.Close())
 	}
 	return []net.Listener{l}, nil
-}
-
-// notify tells systemd; outside of a Type=notify unit it does nothing.
-func notify(log zerolog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn().Err(err).Msg("cannot notify systemd")
-	}
-}
-
-// watchdog feeds systemd's watchdog for as long as the daemon's own check
-// succeeds: when its parts are stuck, systemd restarts it, which harms no game.
-func watchdog(ctx context.Context, orch *orchestrator.Orchestrator, log zerolog.Logger) error {
-	interval, err := daemon.SdWatchdogEnabled(false)
-	if err != nil {
-		return fmt.Errorf("cannot read the watchdog's interval: %w", err)
-	}
-	if interval == 0 {
-		return nil
-	}
-	tick := time.NewTicker(interval / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		check, cancel := context.WithTimeout(ctx, interval/3)
-		err := orch.SelfCheck(check)
-		cancel()
-		if err != nil {
-			log.Error().Err(err).Msg("the self-check failed; systemd restarts left4med if it goes on")
-			continue
-		}
-		notify(log, daemon.SdNotifyWatchdog)
-	}
 }

@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/authz":    {"internal/server", "internal/dbussock"},
 	"internal/quota":    {},
 	"internal/sqlite":   {}, // the daemon's database and the frontend's share it
+	"internal/service":  {"internal/server"},
 	"internal/dbussock": {},
 	"internal/upper":    {}, // runs as a game's uid: it shares nothing with the daemon
 	"internal/adopt":    {}, // root with two capabilities: the same
@@ -57,7 +58,7 @@ var allowed = map[string][]string{
 
 	"cmd/left4med": {
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
-		"internal/metrics", "internal/orchestrator", "internal/probe", "internal/server", "internal/store", "internal/unitctl",
+		"internal/metrics", "internal/orchestrator", "internal/probe", "internal/server", "internal/service", "internal/store", "internal/unitctl",
 	},
 	"cmd/left4med-probe":  {"internal/hand", "internal/srcds"},
 	"cmd/l4d2ctl":         {"client"},
@@ -72,9 +73,11 @@ var parts = map[string][]string{
 	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/busapi", "internal/dbussock", "internal/unitctl"},
 	"github.com/coreos/go-systemd/v22":         {"cmd/left4med", "cmd/left4med-probe"},
 	"github.com/mattn/go-sqlite3":              {"internal/sqlite"},
+	"github.com/coreos/go-systemd/v22":         {"internal/service", "cmd/left4med", "cmd/left4med-probe"},
+	"github.com/mattn/go-sqlite3":              {"internal/store"},
 	"github.com/danielgtaylor/huma/v2":         {"internal/api"},
 	"github.com/spf13/cobra":                   {"cmd/l4d2ctl"},
-	"github.com/BurntSushi/toml":               {"cmd/left4med"},
+	"github.com/BurntSushi/toml":               {"internal/service"},
 	"github.com/fsnotify/fsnotify":             {"internal/unitctl"},
 	"github.com/creack/pty":                    {"internal/steamcmd"},
 	"github.com/prometheus/client_golang":      {"internal/metrics"},

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bytes"
@@ -22,11 +22,15 @@ import (
 // zerolog's own writer for journald would add every line once more as JSON,
 // leave the error out of the message, and wait for a journald that hangs.
 type journald struct {
-	send  func(message string, priority journal.Priority, fields map[string]string) error
+	name  string // SYSLOG_IDENTIFIER of what comes
+	send  sendFunc
 	lines zerolog.LevelWriter // for what journald refuses
 	queue chan logLine
 	lost  atomic.Int64
 }
+
+// sendFunc hands one entry to journald.
+type sendFunc func(message string, priority journal.Priority, fields map[string]string) error
 
 // logLine is a line of the log, or a request to say when all before it are out.
 type logLine struct {
@@ -35,15 +39,15 @@ type logLine struct {
 	out   chan struct{}
 }
 
-// logQueue is how many lines may wait for journald, and logPatience how long the
+// logQueue is how many lines may wait for journald, and logPatience how long a
 // daemon's end waits for them.
 const (
 	logQueue    = 4096
 	logPatience = 2 * time.Second
 )
 
-func newJournald(send func(string, journal.Priority, map[string]string) error, lines zerolog.LevelWriter) *journald {
-	j := &journald{send: send, lines: lines, queue: make(chan logLine, logQueue)}
+func newJournald(name string, send sendFunc, lines zerolog.LevelWriter) *journald {
+	j := &journald{name: name, send: send, lines: lines, queue: make(chan logLine, logQueue)}
 	go j.loop()
 	return j
 }
@@ -93,7 +97,7 @@ func (j *journald) loop() {
 
 // deliver sends one line. What journald does not take goes to standard error.
 func (j *journald) deliver(level zerolog.Level, line []byte) {
-	message, fields, err := entryOf(line)
+	message, fields, err := entryOf(j.name, line)
 	if err == nil {
 		err = j.send(message, priorityOf(level), fields)
 	}
@@ -102,15 +106,15 @@ func (j *journald) deliver(level zerolog.Level, line []byte) {
 	}
 }
 
-// entryOf makes journald's message and fields of a JSON line.
-func entryOf(line []byte) (message string, fields map[string]string, err error) {
+// entryOf makes journald's message and fields of a JSON line of a program.
+func entryOf(name string, line []byte) (message string, fields map[string]string, err error) {
 	var values map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.UseNumber()
 	if err := decoder.Decode(&values); err != nil {
 		return "", nil, err
 	}
-	fields = map[string]string{"SYSLOG_IDENTIFIER": "left4med"}
+	fields = map[string]string{"SYSLOG_IDENTIFIER": name}
 	for key, value := range values {
 		switch v := value.(type) {
 		case string:

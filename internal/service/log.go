@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"fmt"
@@ -9,17 +9,18 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// newLog makes the daemon's log: entries with fields when standard error is the
-// journal, as the unit has it; on a terminal, lines for people; else one JSON
-// object a line. flush waits, not for long, until it is written.
-func newLog(level zerolog.Level) (log zerolog.Logger, flush func()) {
+// NewLog makes the log of a daemon, name being what journald calls it: entries
+// with fields when standard error is the journal, as the unit has it; on a
+// terminal, lines for people; else one JSON object a line. flush waits, not for
+// long, until it is written.
+func NewLog(name string, level zerolog.Level) (log zerolog.Logger, flush func()) {
 	flush = func() {}
 	if fi, err := os.Stderr.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
 		return zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}).Level(level).With().Timestamp().Logger(), flush
 	}
 	var w zerolog.LevelWriter = journalPriority{os.Stderr}
 	if is, err := journal.StderrIsJournalStream(); is && err == nil {
-		j := newJournald(journal.Send, w)
+		j := newJournald(name, (&sender{path: journalSocket}).send, w)
 		w, flush = j, func() { j.flush(logPatience) }
 	}
 	return zerolog.New(w).Level(level), flush

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ type entry struct {
 func TestJournalEntries(t *testing.T) {
 	t.Parallel()
 	sent := make(chan entry, 100)
-	j := newJournald(func(message string, priority journal.Priority, fields map[string]string) error {
+	j := newJournald("left4med", func(message string, priority journal.Priority, fields map[string]string) error {
 		sent <- entry{message, priority, fields}
 		return nil
 	}, journalPriority{&bytes.Buffer{}})
@@ -56,7 +56,7 @@ func TestJournaldHangs(t *testing.T) {
 	t.Parallel()
 	began, goOn := make(chan struct{}, logQueue+10), make(chan struct{})
 	var messages []string
-	j := newJournald(func(message string, _ journal.Priority, _ map[string]string) error {
+	j := newJournald("left4med", func(message string, _ journal.Priority, _ map[string]string) error {
 		began <- struct{}{}
 		<-goOn
 		messages = append(messages, message)
@@ -80,7 +80,7 @@ func TestJournaldHangs(t *testing.T) {
 func TestJournaldIsAway(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
-	j := newJournald(func(string, journal.Priority, map[string]string) error { return errors.New("gone") }, journalPriority{&stderr})
+	j := newJournald("left4med", func(string, journal.Priority, map[string]string) error { return errors.New("gone") }, journalPriority{&stderr})
 	log := zerolog.New(j)
 	log.Warn().Str("SERVER", "a").Msg("m")
 	log.Error().Msg("n")
@@ -105,5 +105,18 @@ func TestLinesHaveAPriority(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"<7>", "<6>", "<2>", "<5>"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestLinesAreWhole(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	log := zerolog.New(journalPriority{&out})
+	log.Error().Msg("a")
+	log.Info().Msg("b")
+	log.Debug().Msg("c")
+	want := "<3>{\"level\":\"error\",\"message\":\"a\"}\n<6>{\"level\":\"info\",\"message\":\"b\"}\n<7>{\"level\":\"debug\",\"message\":\"c\"}\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("written (-want +got):\n%s", diff)
 	}
 }
