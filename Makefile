@@ -31,7 +31,7 @@ help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: build
-build: need-go deps-build ## The programs, in bin/
+build: need-go deps-build web ## The programs, in bin/
 	CGO_ENABLED=1 $(GO) build -trimpath -tags $(CGO_TAGS) -ldflags '$(CGO_LDFLAGS)' -o bin/ ./cmd/left4med
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/l4d2ctl ./cmd/left4me-upper ./cmd/left4me-adopt ./cmd/left4me-install ./cmd/left4med-probe
 	@for program in left4med l4d2ctl left4me-upper left4me-adopt left4me-install left4med-probe; do \
@@ -55,6 +55,30 @@ deb: build ## The Debian package, in dist/
 	rm -rf dist/stage
 	@echo $(DEB)
 
+# The browser's side is built again when a file of it is newer than what was built.
+WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
+
+.PHONY: web
+web: web/dist/index.html ## The browser's side, in web/dist/
+
+web/dist/index.html: $(WEB_SOURCES) | deps-web
+	cd web && npx vite build
+
+.PHONY: web-generate
+web-generate: deps-web ## The types of the daemon's API for the browser's side
+	cd web && npm run --silent generate
+
+.PHONY: web-check
+web-check: deps-web ## The browser's side: types, format, and that the API's types are as of now
+	cd web && npx svelte-check --fail-on-warnings
+	cd web && npx prettier --log-level warn --check .
+	@cd web && npx openapi-typescript ../internal/api/testdata/openapi.json 2>/dev/null | cmp -s - src/lib/openapi.d.ts || \
+		{ echo "web/src/lib/openapi.d.ts is not of internal/api/testdata/openapi.json: make web-generate" >&2; exit 1; }
+
+.PHONY: web-test
+web-test: deps-web
+	cd web && npx vitest run
+
 .PHONY: install
 install: deb ## Build the package and install it on this host, as root
 	@test "$$(id -u)" = 0 || { echo "Installing needs root: sudo make install" >&2; exit 1; }
@@ -67,7 +91,7 @@ test: test-unit ## All tests: test-unit, then test-e2e
 	+$(MAKE) test-e2e
 
 .PHONY: test-unit
-test-unit: deps-build deps-bus deps-node deps-prometheus base ## Tests of the packages, with the race detector, as root
+test-unit: deps-build deps-bus deps-node deps-promtool base web-test ## Tests of the packages, with the race detector, as root
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 $(GO) test -vet=off -race -timeout 10m $$packages
 
 .PHONY: test-e2e
@@ -81,7 +105,7 @@ test-long: deb base ## The test that draws its deeds, for five minutes, as root 
 # As the daemon is built, so that SQLite is compiled once for both: a minute.
 .PHONY: lint
 lint: export GOFLAGS += -trimpath -tags=$(CGO_TAGS)
-lint: need-go deps-build ## gofmt, go vet, staticcheck
+lint: need-go deps-build web-check ## gofmt, go vet, staticcheck, and the browser's side
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go')); \
 		test -z "$$unformatted" || { echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
@@ -103,9 +127,10 @@ base: need-go deps-machine ## The trees that test machines stand on, cached outs
 .PHONY: clean
 clean: ## Remove what was built here (the caches stay)
 	rm -rf bin dist
+	find web/dist -mindepth 1 -not -name README -delete
 
 .PHONY: deps
-deps: deps-build deps-bus deps-node deps-machine deps-vm deps-prometheus ## What all of this needs of Debian's packages
+deps: deps-build deps-bus deps-node deps-web deps-machine deps-vm deps-promtool ## What all of this needs of Debian's packages
 
 .PHONY: need-go
 need-go:
@@ -121,7 +146,11 @@ deps-bus:
 
 .PHONY: deps-node
 deps-node:
-	@tools/deps-node.sh
+	@tools/deps-node.sh test/interop
+
+.PHONY: deps-web
+deps-web:
+	@tools/deps-node.sh web
 
 .PHONY: deps-machine
 deps-machine:

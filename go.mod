@@ -2,6 +2,11 @@ module github.com/left4med/left4med
 
 go 1.26.0
 
+ignore (
+	./test/interop/node_modules
+	./web/node_modules
+)
+
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/coreos/go-systemd/v22 v22.7.0

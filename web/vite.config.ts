@@ -1,0 +1,65 @@
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import type { Plugin } from "vite";
+import { defineConfig } from "vitest/config";
+
+/** What a first visit may load at most, gzipped. */
+const FIRST_LOAD_LIMIT = 150 * 1024;
+
+/**
+ * Empties dist/ but for the placeholder, which git has and `go build` needs, and says
+ * what a first visit loads: index.html and all that it names.
+ */
+function dist(): Plugin {
+  let dir = "";
+  return {
+    name: "left4med-dist",
+    apply: "build",
+    configResolved(config) {
+      dir = join(config.root, config.build.outDir);
+    },
+    buildStart() {
+      for (const name of readdirSync(dir)) {
+        if (name !== "README") rmSync(join(dir, name), { recursive: true });
+      }
+    },
+    closeBundle() {
+      const html = readFileSync(join(dir, "index.html"), "utf8");
+      const named = [...html.matchAll(/(?:src|href)="\/([^"]+)"/g)].map((m) => m[1]!);
+      const sizes = ["index.html", ...named].map(
+        (name) => gzipSync(readFileSync(join(dir, name)), { level: 9 }).length,
+      );
+      const first = sizes.reduce((a, b) => a + b, 0);
+      const all = readdirSync(join(dir, "assets"))
+        .map((name) => statSync(join(dir, "assets", name)).size)
+        .reduce((a, b) => a + b, 0);
+      const kib = (n: number) => `${(n / 1024).toFixed(1)} KiB`;
+      console.log(`first load ${kib(first)} gzipped of at most ${kib(FIRST_LOAD_LIMIT)}; all files ${kib(all)}`);
+      if (first > FIRST_LOAD_LIMIT) throw new Error("the first load is too large: load a part of it later");
+    },
+  };
+}
+
+// The page's policy allows its own files alone: nothing may become inline or a data: address.
+export default defineConfig(({ mode }) => ({
+  plugins: [svelte(), dist()],
+  // Tests run in node, but want the browser's half of Svelte.
+  resolve: mode === "test" ? { conditions: ["browser"] } : {},
+  build: {
+    outDir: "dist",
+    emptyOutDir: false,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: "es2022",
+    reportCompressedSize: false,
+  },
+  server: {
+    proxy: { "/api": "http://127.0.0.1:8000" },
+  },
+  test: {
+    environment: "happy-dom",
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+  },
+}));
