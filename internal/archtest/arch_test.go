@@ -56,6 +56,8 @@ var allowed = map[string][]string{
 
 	"internal/live": {"client"},
 
+	"internal/web": {"client", "internal/account", "internal/live", "internal/server"},
+
 	"cmd/left4med": {
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
 		"internal/metrics", "internal/orchestrator", "internal/probe", "internal/server", "internal/service", "internal/store", "internal/unitctl",
@@ -80,7 +82,7 @@ var parts = map[string][]string{
 	"github.com/BurntSushi/toml":               {"internal/service"},
 	"github.com/fsnotify/fsnotify":             {"internal/unitctl"},
 	"github.com/creack/pty":                    {"internal/steamcmd"},
-	"github.com/prometheus/client_golang":      {"internal/metrics"},
+	"github.com/prometheus/client_golang":      {"internal/metrics", "internal/web"},
 	"database/sql":                             {"internal/account", "internal/sqlite", "internal/store"},
 	"golang.org/x/crypto":                      {"internal/account"},
 	"github.com/coreos/go-systemd/v22/dbus":    {}, // loses updates and never reconnects
