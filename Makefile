@@ -32,9 +32,9 @@ help: ## Show this
 
 .PHONY: build
 build: need-go deps-build web ## The programs, in bin/
-	CGO_ENABLED=1 $(GO) build -trimpath -tags $(CGO_TAGS) -ldflags '$(CGO_LDFLAGS)' -o bin/ ./cmd/left4med
+	CGO_ENABLED=1 $(GO) build -trimpath -tags $(CGO_TAGS) -ldflags '$(CGO_LDFLAGS)' -o bin/ ./cmd/left4med ./cmd/left4med-web
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/l4d2ctl ./cmd/left4me-upper ./cmd/left4me-adopt ./cmd/left4me-install ./cmd/left4med-probe
-	@for program in left4med l4d2ctl left4me-upper left4me-adopt left4me-install left4med-probe; do \
+	@for program in left4med left4med-web l4d2ctl left4me-upper left4me-adopt left4me-install left4med-probe; do \
 		if readelf --program-headers bin/$$program | grep -q INTERP; then \
 			echo "bin/$$program is not static: it would start on this release of Debian alone" >&2; exit 1; fi; done
 
@@ -42,8 +42,9 @@ build: need-go deps-build web ## The programs, in bin/
 deb: build ## The Debian package, in dist/
 	rm -rf dist/stage
 	umask 022 && mkdir -p dist/stage/bin dist/stage/completion dist/stage/man/man1 dist/stage/man/man5 dist/stage/man/man8
-	cp bin/left4med bin/l4d2ctl bin/left4me-upper bin/left4me-adopt bin/left4me-install bin/left4med-probe dist/stage/bin/
-	for shell in bash zsh fish; do bin/l4d2ctl completion $$shell >dist/stage/completion/$$shell || exit; done
+	cp bin/left4med bin/left4med-web bin/l4d2ctl bin/left4me-upper bin/left4me-adopt bin/left4me-install bin/left4med-probe dist/stage/bin/
+	for program in l4d2ctl left4med-web; do for shell in bash zsh fish; do \
+		bin/$$program completion $$shell >dist/stage/completion/$$program.$$shell || exit; done; done
 	bin/l4d2ctl man dist/stage/man/man1
 	cp deploy/man/*.5 dist/stage/man/man5/
 	cp deploy/man/*.8 dist/stage/man/man8/

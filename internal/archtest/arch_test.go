@@ -62,6 +62,7 @@ var allowed = map[string][]string{
 		"internal/api", "internal/authz", "internal/busapi", "internal/instance", "internal/journal",
 		"internal/metrics", "internal/orchestrator", "internal/probe", "internal/server", "internal/service", "internal/store", "internal/unitctl",
 	},
+	"cmd/left4med-web":    {"client", "internal/account", "internal/live", "internal/service", "internal/web", "web"},
 	"cmd/left4med-probe":  {"internal/hand", "internal/srcds"},
 	"cmd/l4d2ctl":         {"client"},
 	"cmd/left4me-upper":   {"internal/upper"},
@@ -78,7 +79,7 @@ var parts = map[string][]string{
 	"github.com/coreos/go-systemd/v22":         {"internal/service", "cmd/left4med", "cmd/left4med-probe"},
 	"github.com/mattn/go-sqlite3":              {"internal/store"},
 	"github.com/danielgtaylor/huma/v2":         {"internal/api"},
-	"github.com/spf13/cobra":                   {"cmd/l4d2ctl"},
+	"github.com/spf13/cobra":                   {"cmd/l4d2ctl", "cmd/left4med-web"},
 	"github.com/BurntSushi/toml":               {"internal/service"},
 	"github.com/fsnotify/fsnotify":             {"internal/unitctl"},
 	"github.com/creack/pty":                    {"internal/steamcmd"},
@@ -180,8 +181,9 @@ func partOf(path string) (part string, rooms []string) {
 	return part, rooms
 }
 
-// speakers are the rooms that reach an IP network, all of them left4med-probe's.
-var speakers = map[string]bool{"internal/srcds": true, "internal/hand": true}
+// speakers are the rooms that reach an IP network: left4med-probe's, and the one
+// that listens for browsers.
+var speakers = map[string]bool{"internal/srcds": true, "internal/hand": true, "cmd/left4med-web": true}
 
 // networks are the calls that reach, or could reach, an IP network. The daemon
 // and its tools speak over unix sockets alone: what speaks to the network is a

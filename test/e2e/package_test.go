@@ -23,9 +23,11 @@ func TestPackageInstalls(t *testing.T) {
 		type facts struct {
 			Daemon, Socket map[string]string
 			Probe, ProbeOf map[string]string
+			Web            map[string]string
 			Failed         string
 			SocketMode     string
 			Database       string
+			Settings       string
 			Users          string
 		}
 		got := facts{
@@ -33,9 +35,11 @@ func TestPackageInstalls(t *testing.T) {
 			Socket:     h.show(t, "left4med.socket", "ActiveState", "UnitFileState"),
 			Probe:      h.show(t, "left4med-probe.socket", "ActiveState", "UnitFileState"),
 			ProbeOf:    h.show(t, "left4med-probe.service", "LoadState", "Result"),
+			Web:        h.show(t, "left4med-web.service", "ActiveState", "UnitFileState", "NRestarts"),
 			Failed:     h.MustRun(t, "systemctl", "list-units", "--failed", "--no-legend"),
 			SocketMode: h.MustRun(t, "stat", "--format=%A %U", client.DefaultSocket, probe.Socket),
-			Database:   h.MustRun(t, "stat", "--format=%A %U", "/var/lib/left4med"),
+			Database:   h.MustRun(t, "stat", "--format=%A %U", "/var/lib/left4med", "/var/lib/left4med-web", "/var/lib/left4med-web/web.db"),
+			Settings:   h.MustRun(t, "stat", "--format=%A %U:%G", "/etc/left4me/left4med.toml", "/etc/left4me/web.toml"),
 			Users:      h.MustRun(t, "sh", "-c", "getent passwd left4me | cut -d: -f1,6; getent group left4med-operators | cut -d: -f1"),
 		}
 		want := facts{
@@ -44,7 +48,9 @@ func TestPackageInstalls(t *testing.T) {
 			SocketMode: "srw-rw-rw- root\nsrw------- root\n",
 			Probe:      map[string]string{"ActiveState": "active", "UnitFileState": "enabled"},
 			ProbeOf:    map[string]string{"LoadState": "loaded", "Result": "success"},
-			Database:   "drwx------ root\n",
+			Web:        map[string]string{"ActiveState": "active", "UnitFileState": "enabled", "NRestarts": "0"},
+			Database:   "drwx------ root\ndrwx------ left4med-web\n-rw------- left4med-web\n",
+			Settings:   "-rw-r----- root:root\n-rw-r----- root:left4med-web\n",
 			Users:      "left4me:/var/lib/left4me\nleft4med-operators\n",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -53,6 +59,7 @@ func TestPackageInstalls(t *testing.T) {
 		version := strings.TrimSpace(h.MustRun(t, "dpkg-query", "--show", "--showformat=${Version}", "left4med"))
 		h.told(t, h.MustRun(t, "left4med", "-version"), version)
 		h.told(t, h.MustRun(t, "/usr/libexec/left4me/left4med-probe", "-version"), version)
+		h.told(t, h.MustRun(t, "left4med-web", "version"), "left4med-web "+version)
 		h.told(t, h.MustCtl(t, "version"), "l4d2ctl "+version, "left4med "+version)
 
 		t.Run("sandbox", func(t *testing.T) { exposure(t, h) })
@@ -78,6 +85,11 @@ func TestPackageInstalls(t *testing.T) {
 			out := h.sh(t, "bash -c '. /usr/share/bash-completion/bash_completion; "+
 				". /usr/share/bash-completion/completions/l4d2ctl; complete -p l4d2ctl'")
 			h.told(t, out, "l4d2ctl")
+			out = h.sh(t, "bash -c '. /usr/share/bash-completion/bash_completion; "+
+				". /usr/share/bash-completion/completions/left4med-web; complete -p left4med-web'")
+			h.told(t, out, "left4med-web")
+			h.sh(t, "test -s /usr/share/zsh/vendor-completions/_left4med-web")
+			h.sh(t, "test -s /usr/share/fish/vendor_completions.d/left4med-web.fish")
 			h.sh(t, "test -s /usr/share/zsh/vendor-completions/_l4d2ctl")
 			h.sh(t, "test -s /usr/share/fish/vendor_completions.d/l4d2ctl.fish")
 		})
@@ -93,6 +105,7 @@ func exposure(t *testing.T, h *packaged) {
 	}{
 		{"left4med.service", 1.5},
 		{"left4med-probe.service", 1.2},
+		{"left4med-web.service", 1.5},
 		{"left4me-server@a.service", 1.5},
 		{"left4me-upper@a.service", 3.0},
 		{"left4me-clear@a.service", 0.9},
@@ -159,7 +172,8 @@ func TestPackageUpgrades(t *testing.T) {
 		game, daemon := h.game(t, "a"), h.show(t, "left4med.service", "MainPID")
 		socket := h.show(t, "left4med.socket", "InvocationID", "ActiveState")
 		h.MustRun(t, "systemctl", "start", "left4med-probe.service")
-		hand := h.show(t, "left4med-probe.service", "MainPID")
+		hand, page := h.show(t, "left4med-probe.service", "MainPID"), h.show(t, "left4med-web.service", "MainPID")
+		h.sh(t, "echo correct-horse-7 | left4med-web user add kim --role admin")
 
 		h.install(t, h.deb)
 		h.untouched(t, "a", game)
@@ -172,6 +186,10 @@ func TestPackageUpgrades(t *testing.T) {
 		if now := h.show(t, "left4med-probe.service", "MainPID"); cmp.Equal(hand, now) || now["MainPID"] == "0" {
 			t.Errorf("the probe over an upgrade: %v, and then %v", hand, now)
 		}
+		if now := h.show(t, "left4med-web.service", "MainPID", "ActiveState"); now["MainPID"] == page["MainPID"] || now["ActiveState"] != "active" {
+			t.Errorf("the web frontend over an upgrade: %v, and then %v", page, now)
+		}
+		h.told(t, h.sh(t, "left4med-web user list"), "kim")
 		s := h.MustAwait(t, t.Context(), "a", host.InState(client.StateRunning))
 		if s.Config.Hostname != "kept over the upgrade" || s.Drift != client.DriftNone {
 			t.Errorf("the server after the upgrade: %+v", s)
@@ -179,10 +197,10 @@ func TestPackageUpgrades(t *testing.T) {
 		h.told(t, h.sh(t, "tail -n 1 /etc/left4me/left4med.toml"), "# mine")
 
 		// What the admin switched off stays off.
-		h.MustRun(t, "systemctl", "disable", "--now", "left4med.service", "left4med.socket")
+		h.MustRun(t, "systemctl", "disable", "--now", "left4med.service", "left4med.socket", "left4med-web.service")
 		h.install(t, h.deb)
 		off := map[string]string{"ActiveState": "inactive", "UnitFileState": "disabled"}
-		for _, unit := range []string{"left4med.service", "left4med.socket"} {
+		for _, unit := range []string{"left4med.service", "left4med.socket", "left4med-web.service"} {
 			if diff := cmp.Diff(off, h.show(t, unit, "ActiveState", "UnitFileState")); diff != "" {
 				t.Errorf("%s, disabled before an upgrade (-want +got):\n%s", unit, diff)
 			}
@@ -219,13 +237,14 @@ func TestPackageRemovesAndPurges(t *testing.T) {
 		})
 		t.Run("purge keeps data and games", func(t *testing.T) {
 			out := h.sh(t, "apt-get --quiet=2 --yes purge left4med")
-			h.told(t, out, "removing "+h.enablement("a"), "removing "+h.enablement("b"), "removing /var/lib/left4med",
+			h.told(t, out, "removing "+h.enablement("a"), "removing "+h.enablement("b"), "removing /var/lib/left4med\n", "removing /var/lib/left4med-web\n",
 				"removing the settings", "removing the user left4med-web", "removing the group left4med-operators",
 				"keeping the game data in /var/lib/left4me", "still running: left4me-server@a.service")
 			h.untouched(t, "a", game)
 			h.present(t, map[string]bool{
-				h.enablement("a"): false, h.enablement("b"): false, "/var/lib/left4med": false, "/etc/left4me": false, "/run/left4med": false, "/run/left4me/root/usr": true,
+				h.enablement("a"): false, h.enablement("b"): false, "/var/lib/left4med": false, "/var/lib/left4med-web": false, "/etc/left4me": false, "/run/left4med": false, "/run/left4me/root/usr": true,
 				"/etc/systemd/system/multi-user.target.wants/left4med.service":          false,
+				"/etc/systemd/system/multi-user.target.wants/left4med-web.service":      false,
 				"/etc/systemd/system/sockets.target.wants/left4med.socket":              false,
 				"/etc/systemd/system/sockets.target.wants/left4med-probe.socket":        false,
 				"/var/lib/left4me/instances/a":                                          true,
@@ -270,6 +289,7 @@ func TestPackageWithoutSystemd(t *testing.T) {
 			t.Errorf("complaints:\n%s", out)
 		}
 		h.sh(t, `cd /mnt; test -L etc/systemd/system/multi-user.target.wants/left4med.service
+			test -L etc/systemd/system/multi-user.target.wants/left4med-web.service
 			test -L etc/systemd/system/sockets.target.wants/left4med.socket; test -L etc/systemd/system/sockets.target.wants/left4med-probe.socket
 			grep -q ^left4me: etc/passwd; grep -q ^left4med-operators: etc/group; test -d var/lib/left4me/instances`)
 		h.sh(t, "chroot /mnt dpkg --purge left4med")

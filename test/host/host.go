@@ -53,12 +53,15 @@ func layer(release machine.Release) (*machine.Layer, error) {
 	const insideDeb = "/tmp/left4med.deb"
 	script := []string{
 		"dpkg --install " + insideDeb,
+		// Only where a test wants it (WebStart): it connects again to a daemon that a
+		// test stops, by which systemd starts that.
+		"systemctl disable left4med-web.service",
 		layOutGame("/tmp/srcds_run"),
 	}
 	for path, text := range bootIDFiles(release) {
 		script = append(script, fmt.Sprintf("mkdir -p %s\ncat >%s <<'END'\n%sEND", filepath.Dir(path), path, text))
 	}
-	slices.Sort(script[2:])
+	slices.Sort(script[3:])
 	return &machine.Layer{
 		Files:  map[string]string{insideDeb: deb, "/tmp/srcds_run": program},
 		Script: strings.Join(script, "\n"),
@@ -76,6 +79,15 @@ func (h *Host) InstallProduct(ctx context.Context) error {
 	}
 	if err := h.InstallDeb(ctx, deb); err != nil {
 		return fmt.Errorf("cannot install the package: %w", err)
+	}
+	return nil
+}
+
+// WebStart enables and starts left4med-web, which is off on a machine of New's,
+// and returns once it serves.
+func (h *Host) WebStart(ctx context.Context) error {
+	if err := h.Run(ctx, "systemctl", "enable", "--now", "left4med-web.service"); err != nil {
+		return fmt.Errorf("cannot start left4med-web: %w", err)
 	}
 	return nil
 }
