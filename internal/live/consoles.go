@@ -44,7 +44,9 @@ func NewConsoles(c *client.Client, limit int) *Consoles {
 
 // Close ends all of them. Readers get io.EOF.
 func (c *Consoles) Close() {
-	c.cancel()
+	c.mu.Lock()
+	c.cancel() // none is opened any more
+	c.mu.Unlock()
 	c.work.Wait()
 }
 
