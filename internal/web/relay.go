@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	// daemonTimeout is how long the daemon may take for what does not wait.
+	daemonTimeout = 30 * time.Second
 	// longestWait is the daemon's bound on ?wait=.
 	longestWait = 10 * time.Minute
 	// compressFrom is from how many bytes on an answer is compressed.
@@ -48,11 +50,14 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *call, d daemon
 		return
 	}
 	defer give()
-	control, limit := http.NewResponseController(w), writeTimeout
+	limit := daemonTimeout
 	if query.Has("wait") {
 		limit += longestWait
 	}
-	control.SetWriteDeadline(time.Now().Add(limit))
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + writeTimeout))
+	ctx, stop := context.WithTimeoutCause(ctx, limit, problemf(codeDaemonUnreachable,
+		"left4med did not answer within %v; what was asked for may still happen", limit))
+	defer stop()
 	resp, err := s.opts.Client.OnBehalfOf(c.session.User.Name).Do(ctx, r.Method, path, query, wanted(r.Header), bytes.NewReader(body))
 	if err != nil {
 		s.refuse(w, r, err)
