@@ -60,6 +60,8 @@ type Server struct {
 	streams *places // of events, by user
 	logs    *places // that are followed, by user
 
+	flood sparse // of sign-ins that are refused unseen
+
 	closing context.Context // ends streams and waits
 	close   context.CancelFunc
 }

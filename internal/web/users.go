@@ -26,7 +26,7 @@ func (s *Server) addUser(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	user, err := s.opts.Book.Add(r.Context(), in.Name, in.Role, in.Password)
-	s.auditOutcome(c, "added a user, "+string(in.Role), in.Name, err)
+	s.auditOutcome(c, "added a user, "+roleText(in.Role), in.Name, err)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
@@ -50,7 +50,7 @@ func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, c *call) {
 	name := r.PathValue("user")
 	err = s.opts.Book.Change(r.Context(), name, in.Role, in.Password)
 	if in.Role != nil {
-		s.auditOutcome(c, "made a user "+string(*in.Role), name, err)
+		s.auditOutcome(c, "made a user "+roleText(*in.Role), name, err)
 	}
 	if in.Password != nil {
 		s.auditOutcome(c, "set the password of a user", name, err)
