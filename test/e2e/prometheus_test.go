@@ -28,7 +28,7 @@ func TestPrometheus(t *testing.T) {
 		status := func(args ...string) string {
 			return l.MustRun(t, "curl", append([]string{"--silent", "--output", "/dev/null", "--write-out", "%{http_code}", page}, args...)...)
 		}
-		l.WebStart(t)
+		l.webStart(t)
 		same(t, "as it is shipped", "404", status())
 		l.write(t, "/etc/left4me/web.toml", "[metrics]\ntoken = \""+token+"\"\n")
 		l.MustRun(t, "systemctl", "restart", "left4med-web.service")
@@ -53,7 +53,7 @@ scrape_configs:
 			`left4med_servers`:   "2",
 			`left4med_server_state{server="up",state="running"}`:   "1",
 			`left4med_server_state{server="idle",state="stopped"}`: "1",
-			`left4med_web_link_up`: "1",
+			`left4med_web_link_up`:                                 "1",
 		} {
 			l.scraped(t, query, want)
 		}
@@ -84,5 +84,13 @@ func (l *lab) scraped(t *testing.T, query, want string) {
 			return
 		case <-time.After(200 * time.Millisecond):
 		}
+	}
+}
+
+// webStart starts the web frontend, which machines of the tests have switched off.
+func (l *lab) webStart(t *testing.T) {
+	t.Helper()
+	if err := l.WebStart(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
