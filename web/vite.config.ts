@@ -10,7 +10,7 @@ const FIRST_LOAD_LIMIT = 150 * 1024;
 
 /**
  * Empties dist/ but for the placeholder, which git has and `go build` needs, and says
- * what a first visit loads: index.html and all that it names.
+ * what a first visit loads: index.html, all that it names, and the list of servers.
  */
 function dist(): Plugin {
   let dir = "";
@@ -28,6 +28,10 @@ function dist(): Plugin {
     closeBundle() {
       const html = readFileSync(join(dir, "index.html"), "utf8");
       const named = [...html.matchAll(/(?:src|href)="\/([^"]+)"/g)].map((m) => m[1]!);
+      // The list of servers is what the address without a path shows.
+      for (const name of readdirSync(join(dir, "assets"))) {
+        if (name.startsWith("Servers-")) named.push(join("assets", name));
+      }
       const sizes = ["index.html", ...named].map(
         (name) => gzipSync(readFileSync(join(dir, name)), { level: 9 }).length,
       );

@@ -14,8 +14,6 @@ export interface ActOptions {
 }
 
 const NAMES: Record<Verb, string> = { start: "Start", stop: "Stop", restart: "Restart" };
-const TAKES: Record<Verb, string> = { start: "", stop: "are thrown out", restart: "are thrown out" };
-
 /** How many people play on these servers, bots left out. */
 export function playing(servers: Pick<Server, "state" | "game">[]): number {
   return servers.reduce((n, s) => {
@@ -24,17 +22,20 @@ export function playing(servers: Pick<Server, "state" | "game">[]): number {
   }, 0);
 }
 
-/** Asks first where people would be thrown out. */
-async function sure(servers: Server[], verb: Verb, o: ActOptions): Promise<boolean> {
+/** Asks first where people would be thrown out; resolves to how it is to be done, if at all. */
+async function sure(servers: Server[], verb: Verb, o: ActOptions): Promise<ActOptions | undefined> {
   const players = playing(servers);
-  if (verb === "start" || o.whenEmpty || players === 0) return true;
-  const what = servers.length === 1 ? servers[0]!.name : count(servers.length, "server");
-  return confirm.ask({
-    title: `${NAMES[verb]} ${what}?`,
-    text: `${count(players, "player")} ${players === 1 ? TAKES[verb].replace("are", "is") : TAKES[verb]}.`,
-    action: `${NAMES[verb]} ${what}`,
+  if (verb === "start" || o.whenEmpty || players === 0) return o;
+  const what = `${NAMES[verb]} ${servers.length === 1 ? servers[0]!.name : count(servers.length, "server")}`;
+  const answer = await confirm.choose({
+    title: `${what}?`,
+    text: `${count(players, "player is", "players are")} on ${servers.length === 1 ? "it" : "them"}, and will be thrown out.`,
+    action: `${what} now`,
     danger: true,
+    other: verb === "restart" ? "When nobody plays" : undefined,
   });
+  if (answer === "no") return undefined;
+  return { ...o, whenEmpty: answer === "other" };
 }
 
 /**
@@ -42,11 +43,12 @@ async function sure(servers: Server[], verb: Verb, o: ActOptions): Promise<boole
  * was. The job goes on in the tray; errors are told.
  */
 export async function act(server: Server, verb: Verb, o: ActOptions = {}): Promise<boolean> {
-  if (!(await sure([server], verb, o))) return false;
+  const how = await sure([server], verb, o);
+  if (!how) return false;
   const title = `${NAMES[verb]} ${server.name}`;
   try {
     const job = await api.post<Job>(serverPath(server.name, verb), undefined, {
-      when: verb === "restart" && o.whenEmpty ? "empty" : undefined,
+      when: verb === "restart" && how.whenEmpty ? "empty" : undefined,
     });
     void jobs.follow(job, title);
     return true;
@@ -59,11 +61,13 @@ export async function act(server: Server, verb: Verb, o: ActOptions = {}): Promi
 /** Like act, for many servers at once. What is refused is listed. */
 export async function actAll(servers: Server[], verb: Verb, o: ActOptions = {}): Promise<boolean> {
   if (servers.length === 1) return act(servers[0]!, verb, o);
-  if (!servers.length || !(await sure(servers, verb, o))) return false;
+  if (!servers.length) return false;
+  const how = await sure(servers, verb, o);
+  if (!how) return false;
   const title = `${NAMES[verb]} ${count(servers.length, "server")}`;
   try {
     const body: Record<string, unknown> = { action: verb, servers: servers.map((s) => s.name) };
-    if (verb === "restart" && o.whenEmpty) body.when = "empty";
+    if (verb === "restart" && how.whenEmpty) body.when = "empty";
     const answer = await api.post<ActAnswer>("/api/v1/actions", body);
     if (answer.refused.length) {
       toasts.error(

@@ -42,6 +42,8 @@ export class Live {
   link = $state.raw<Link>({ up: true, since: "" });
   /** Whether this page hears left4med-web. */
   connected = $state(false);
+  /** Whether it heard it before, or was refused: not when it was only just opened. */
+  broken = $state(false);
   /** Since when it does not, in the server's milliseconds. */
   lostAt = $state(now());
   /** Why it does not. */
@@ -80,7 +82,7 @@ export class Live {
     return this.#samples.get(id) ?? [];
   }
 
-  /** Whether anything plays, ended or not, is asked for by a person: the job a server has now. */
+  /** The job that is queued or running for a server, as the newest word of it says. */
   job(server: Server): Job | null {
     if (!server.job) return null;
     const job = this.jobs.get(server.job.id) ?? server.job;
@@ -97,7 +99,8 @@ export class Live {
     this.#abort?.abort();
     this.#stream?.close();
     this.#stream = undefined;
-    this.#lose("The page does not listen.");
+    if (this.connected) this.lostAt = now();
+    this.connected = false;
   }
 
   /** Tries again at once, where it waits to. */
@@ -160,6 +163,7 @@ export class Live {
       after: after || undefined,
       onOpen: () => {
         this.connected = true;
+        this.broken = false;
         this.lostWhy = "";
       },
       onLife: () => {
@@ -176,8 +180,9 @@ export class Live {
   }
 
   #lose(why: string): void {
-    if (this.connected || !this.lostWhy) this.lostAt = now();
+    if (this.connected) this.lostAt = now();
     this.connected = false;
+    this.broken = true;
     this.lostWhy = why;
   }
 
