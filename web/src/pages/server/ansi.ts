@@ -29,7 +29,7 @@ export function pieces(message: string): Piece[] {
   const pen: Pen = { ...blank };
   let at = 0;
   const add = (text: string) => {
-    if (text === '') return;
+    if (text === "") return;
     const style = styleOf(pen);
     const last = out.at(-1);
     if (last?.style === style) last.text += text;
@@ -37,7 +37,7 @@ export function pieces(message: string): Piece[] {
   };
   for (const found of message.matchAll(sgr)) {
     add(message.slice(at, found.index));
-    obey(pen, found[1] ?? '');
+    obey(pen, found[1] ?? "");
     at = found.index + found[0].length;
   }
   add(message.slice(at));
@@ -46,11 +46,11 @@ export function pieces(message: string): Piece[] {
 
 /** plain is a line without its colours: what is searched. */
 export function plain(message: string): string {
-  return message.includes('[') ? message.replace(sgr, '') : message;
+  return message.includes("[") ? message.replace(sgr, "") : message;
 }
 
 function obey(pen: Pen, parameters: string): void {
-  const codes = parameters.split(';').map((word) => Number(word || '0'));
+  const codes = parameters.split(";").map((word) => Number(word || "0"));
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i]!;
     if (code === 38 || code === 48) {
@@ -109,9 +109,9 @@ function styleOf(pen: Pen): string {
   const names: string[] = [];
   if (pen.fg !== null) names.push(`fg${pen.fg}`);
   if (pen.bg !== null) names.push(`bg${pen.bg}`);
-  if (pen.bold) names.push('bold');
-  if (pen.dim) names.push('dim');
-  if (pen.italic) names.push('italic');
-  if (pen.underline) names.push('underline');
-  return names.join(' ');
+  if (pen.bold) names.push("bold");
+  if (pen.dim) names.push("dim");
+  if (pen.italic) names.push("italic");
+  if (pen.underline) names.push("underline");
+  return names.join(" ");
 }

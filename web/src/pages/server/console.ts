@@ -1,4 +1,4 @@
-import { pieces, plain, type Piece } from './ansi';
+import { pieces, plain, type Piece } from "./ansi";
 
 /** Entry is a line of a log as the daemon tells it. */
 export interface Entry {
@@ -13,7 +13,7 @@ export interface Entry {
 /** Line is what the console shows: a line of the log, or a note of our own. */
 export interface Line {
   id: number;
-  kind: 'entry' | 'note';
+  kind: "entry" | "note";
   at: Date | null;
   priority: number;
   /** As the daemon told it, for copies. */
@@ -52,13 +52,14 @@ export class Log {
   /** push takes lines as they came. Those that are there already are passed over: a stream that came back repeats them. */
   push(entries: Entry[]): void {
     for (const e of entries) {
-      if (e.cursor !== '' && this.seen.has(e.cursor)) {
+      if (e.cursor !== "" && this.seen.has(e.cursor)) {
         this.fresh = false;
         continue;
       }
-      if (this.fresh && this.next > 0) this.add(this.note('Lines may be missing here: the log came back without a link to what stands above.'));
+      if (this.fresh && this.next > 0)
+        this.add(this.note("Lines may be missing here: the log came back without a link to what stands above."));
       this.fresh = false;
-      if (e.cursor !== '') this.seen.add(e.cursor);
+      if (e.cursor !== "") this.seen.add(e.cursor);
       this.add(this.line(e));
     }
   }
@@ -117,7 +118,8 @@ export class Log {
   private append(line: Line): void {
     const last = this.blocks.at(-1);
     // New arrays, so that only the last block is laid out again.
-    if (last && last.lines.length < blockSize) this.blocks = [...this.blocks.slice(0, -1), { id: last.id, lines: [...last.lines, line] }];
+    if (last && last.lines.length < blockSize)
+      this.blocks = [...this.blocks.slice(0, -1), { id: last.id, lines: [...last.lines, line] }];
     else this.blocks = [...this.blocks, { id: line.id, lines: [line] }];
   }
 
@@ -135,7 +137,7 @@ export class Log {
   private line(e: Entry): Line {
     return {
       id: this.next++,
-      kind: 'entry',
+      kind: "entry",
       at: new Date(e.at),
       priority: e.priority,
       raw: e.message,
@@ -146,7 +148,16 @@ export class Log {
   }
 
   private note(text: string): Line {
-    return { id: this.next++, kind: 'note', at: null, priority: notes, raw: text, text, pieces: [{ text, style: '' }], cursor: '' };
+    return {
+      id: this.next++,
+      kind: "note",
+      at: null,
+      priority: notes,
+      raw: text,
+      text,
+      pieces: [{ text, style: "" }],
+      cursor: "",
+    };
   }
 }
 
@@ -161,8 +172,8 @@ const mostMatches = 10_000;
 
 /** search finds a text in lines, whatever its case, as text and not as a pattern. */
 export function search(lines: Line[], query: string): Match[] {
-  if (query === '') return [];
-  const pattern = new RegExp(query.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&'), 'gi');
+  if (query === "") return [];
+  const pattern = new RegExp(query.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&"), "gi");
   const out: Match[] = [];
   for (const l of lines) {
     for (const found of l.text.matchAll(pattern)) {
@@ -175,12 +186,12 @@ export function search(lines: Line[], query: string): Match[] {
 
 /** Shown is a piece of a line with what a search found in it. */
 export interface Shown extends Piece {
-  hit: 'none' | 'hit' | 'current';
+  hit: "none" | "hit" | "current";
 }
 
 /** mark cuts a line's pieces where a search found something. */
 export function mark(line: Line, hits: Match[], current: Match | null): Shown[] {
-  if (hits.length === 0) return line.pieces.map((p) => ({ ...p, hit: 'none' }));
+  if (hits.length === 0) return line.pieces.map((p) => ({ ...p, hit: "none" }));
   const out: Shown[] = [];
   let at = 0;
   let next = 0;
@@ -192,7 +203,7 @@ export function mark(line: Line, hits: Match[], current: Match | null): Shown[] 
       const h = hits[next];
       const inside = h !== undefined && h.from <= from;
       const to = Math.min(end, h === undefined ? end : inside ? h.to : h.from);
-      const hit = !inside ? 'none' : same(h, current) ? 'current' : 'hit';
+      const hit = !inside ? "none" : same(h, current) ? "current" : "hit";
       out.push({ text: p.text.slice(from - at, to - at), style: p.style, hit });
       from = to;
     }
@@ -206,18 +217,18 @@ function same(a: Match, b: Match | null): boolean {
 }
 
 /** severity is the class of a line's priority. */
-export function severity(priority: number): 'error' | 'warning' | 'notice' | 'info' | 'debug' {
-  if (priority <= 3) return 'error';
-  if (priority === 4) return 'warning';
-  if (priority === 5) return 'notice';
-  return priority === 6 ? 'info' : 'debug';
+export function severity(priority: number): "error" | "warning" | "notice" | "info" | "debug" {
+  if (priority <= 3) return "error";
+  if (priority === 4) return "warning";
+  if (priority === 5) return "notice";
+  return priority === 6 ? "info" : "debug";
 }
 
 /** asText is lines for a file or the clipboard, with exact times. */
 export function asText(lines: Line[]): string {
-  return lines.map((l) => (l.at ? `${stamp(l.at)} ${l.raw}` : `-- ${l.raw}`) + '\n').join('');
+  return lines.map((l) => (l.at ? `${stamp(l.at)} ${l.raw}` : `-- ${l.raw}`) + "\n").join("");
 }
 
 function stamp(at: Date): string {
-  return Number.isNaN(at.getTime()) ? '-' : at.toISOString();
+  return Number.isNaN(at.getTime()) ? "-" : at.toISOString();
 }

@@ -17,7 +17,7 @@ export interface Spec {
   components: { schemas: Record<string, Schema> };
 }
 
-export type Kind = 'text' | 'number' | 'choice' | 'switch' | 'list' | 'map';
+export type Kind = "text" | "number" | "choice" | "switch" | "list" | "map";
 
 /** Field is a setting as it is asked for. */
 export interface Field {
@@ -51,58 +51,58 @@ export type Values = Record<string, Value>;
 export type Config = Record<string, unknown>;
 
 const labels: Record<string, string> = {
-  port: 'Port',
-  hostname: 'Host name',
-  map: 'Map',
-  gamemode: 'Game mode',
-  max_players: 'Player slots',
-  heal: 'Healing',
-  overlays: 'Overlays',
-  args: 'Arguments',
-  cvars: 'Console variables',
-  memory_max: 'Memory limit',
-  cpu_weight: 'Processor weight',
-  cpus: 'Processors',
+  port: "Port",
+  hostname: "Host name",
+  map: "Map",
+  gamemode: "Game mode",
+  max_players: "Player slots",
+  heal: "Healing",
+  overlays: "Overlays",
+  args: "Arguments",
+  cvars: "Console variables",
+  memory_max: "Memory limit",
+  cpu_weight: "Processor weight",
+  cpus: "Processors",
 };
 
 /** fields are the settings that a change may have, in the order in which people think of them; new ones come last. */
 export function fields(spec: Spec): Field[] {
-  const patch = spec.components.schemas['ConfigPatch']?.properties ?? {};
-  const always = spec.components.schemas['Config']?.required ?? [];
+  const patch = spec.components.schemas["ConfigPatch"]?.properties ?? {};
+  const always = spec.components.schemas["Config"]?.required ?? [];
   const order = Object.keys(labels);
   const rank = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length);
   return Object.entries(patch)
-    .filter(([name]) => name !== '$schema')
+    .filter(([name]) => name !== "$schema")
     .map(([name, schema]) => field(name, schema, !always.includes(name)))
     .sort((a, b) => rank(a.name) - rank(b.name));
 }
 
 function field(name: string, s: Schema, optional: boolean): Field {
-  const help = s.description ?? '';
+  const help = s.description ?? "";
   const mebibytes = /\bin bytes\b/.test(help);
   return {
     name,
-    label: labels[name] ?? name.replaceAll('_', ' ').replace(/^./, (c) => c.toUpperCase()),
+    label: labels[name] ?? name.replaceAll("_", " ").replace(/^./, (c) => c.toUpperCase()),
     kind: kindOf(s),
-    help: mebibytes ? help.replace(', in bytes', '') : help,
+    help: mebibytes ? help.replace(", in bytes", "") : help,
     options: (s.enum ?? []).map(String),
     minimum: s.minimum,
     maximum: s.maximum,
     pattern: s.pattern,
     factor: mebibytes ? 1 << 20 : 1,
-    unit: mebibytes ? 'MiB' : '',
+    unit: mebibytes ? "MiB" : "",
     optional,
     atOnce: /\bin force at once\b/i.test(help),
   };
 }
 
 function kindOf(s: Schema): Kind {
-  const type = Array.isArray(s.type) ? s.type.find((t) => t !== 'null') : s.type;
-  if (s.enum) return 'choice';
-  if (type === 'integer' || type === 'number') return 'number';
-  if (type === 'boolean') return 'switch';
-  if (type === 'array') return 'list';
-  return type === 'object' ? 'map' : 'text';
+  const type = Array.isArray(s.type) ? s.type.find((t) => t !== "null") : s.type;
+  if (s.enum) return "choice";
+  if (type === "integer" || type === "number") return "number";
+  if (type === "boolean") return "switch";
+  if (type === "array") return "list";
+  return type === "object" ? "map" : "text";
 }
 
 /** values are a server's settings as they stand in the form. */
@@ -112,18 +112,18 @@ export function values(all: Field[], config: Config): Values {
 
 function shown(f: Field, v: unknown): Value {
   switch (f.kind) {
-    case 'number':
-      return typeof v === 'number' && !(f.optional && v === 0) ? String(v / f.factor) : '';
-    case 'switch':
+    case "number":
+      return typeof v === "number" && !(f.optional && v === 0) ? String(v / f.factor) : "";
+    case "switch":
       return v === true;
-    case 'list':
+    case "list":
       return Array.isArray(v) ? v.map(String) : [];
-    case 'map':
+    case "map":
       return Object.entries((v as Record<string, unknown> | undefined) ?? {})
         .map(([key, value]) => ({ key, value: String(value) }))
         .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   }
-  return v === undefined || v === null ? '' : String(v);
+  return v === undefined || v === null ? "" : String(v);
 }
 
 /** Parsed is a field's value for the daemon, or what is wrong with it. */
@@ -132,35 +132,36 @@ export type Parsed = { value: unknown; error?: undefined } | { error: string; va
 /** parse reads what was typed. The daemon has the last word; what it would surely refuse is told here. */
 export function parse(f: Field, v: Value): Parsed {
   switch (f.kind) {
-    case 'number':
+    case "number":
       return parseNumber(f, String(v).trim());
-    case 'list':
-      return { value: (v as string[]).map((s) => s.trim()).filter((s) => s !== '') };
-    case 'map':
+    case "list":
+      return { value: (v as string[]).map((s) => s.trim()).filter((s) => s !== "") };
+    case "map":
       return parseMap(v as Pair[]);
-    case 'switch':
+    case "switch":
       return { value: v === true };
-    case 'choice':
-      return f.options.includes(String(v)) ? { value: v } : { error: `Choose one of ${f.options.join(', ')}.` };
+    case "choice":
+      return f.options.includes(String(v)) ? { value: v } : { error: `Choose one of ${f.options.join(", ")}.` };
   }
-  if (f.pattern !== undefined && v !== '' && !matches(f.pattern, String(v))) return { error: `This does not fit ${f.pattern}.` };
+  if (f.pattern !== undefined && v !== "" && !matches(f.pattern, String(v)))
+    return { error: `This does not fit ${f.pattern}.` };
   return { value: v };
 }
 
 function matches(pattern: string, v: string): boolean {
   try {
-    return new RegExp(pattern, 'u').test(v);
+    return new RegExp(pattern, "u").test(v);
   } catch {
     return true; // a pattern of another dialect: the daemon knows
   }
 }
 
 function parseNumber(f: Field, s: string): Parsed {
-  if (s === '') return f.optional ? { value: 0 } : { error: 'A number is needed.' };
-  const n = Number(s.replace(',', '.')) * f.factor;
-  if (!Number.isFinite(n) || !/^-?\d+([.,]\d+)?$/.test(s)) return { error: 'This is no number.' };
+  if (s === "") return f.optional ? { value: 0 } : { error: "A number is needed." };
+  const n = Number(s.replace(",", ".")) * f.factor;
+  if (!Number.isFinite(n) || !/^-?\d+([.,]\d+)?$/.test(s)) return { error: "This is no number." };
   const whole = Math.round(n);
-  if (f.factor === 1 && whole !== n) return { error: 'A whole number is needed.' };
+  if (f.factor === 1 && whole !== n) return { error: "A whole number is needed." };
   if (f.minimum !== undefined && whole < f.minimum) return { error: `${f.minimum / f.factor} is the least.` };
   if (f.maximum !== undefined && whole > f.maximum) return { error: `${f.maximum / f.factor} is the most.` };
   return { value: whole };
@@ -170,8 +171,8 @@ function parseMap(pairs: Pair[]): Parsed {
   const out = new Map<string, string>();
   for (const { key, value } of pairs) {
     const name = key.trim();
-    if (name === '') {
-      if (value.trim() === '') continue;
+    if (name === "") {
+      if (value.trim() === "") continue;
       return { error: `The value ${value} has no name.` };
     }
     if (out.has(name)) return { error: `${name} stands here twice.` };
@@ -189,7 +190,7 @@ export function equal(f: Field, a: Value, b: Value): boolean {
 }
 
 function canonical(v: unknown): string {
-  if (v !== null && typeof v === 'object' && !Array.isArray(v)) {
+  if (v !== null && typeof v === "object" && !Array.isArray(v)) {
     return JSON.stringify(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)));
   }
   return JSON.stringify(v);
@@ -257,13 +258,13 @@ export function refused(all: Field[], errors: FieldError[]): { byField: Record<s
   const byField: Record<string, string> = {};
   const general: string[] = [];
   for (const e of errors) {
-    const path = e.field.replace(/^body\.?/, '').replace(/^config\.?/, '');
-    const name = path.split(/[.[]/)[0] ?? '';
+    const path = e.field.replace(/^body\.?/, "").replace(/^config\.?/, "");
+    const name = path.split(/[.[]/)[0] ?? "";
     if (!all.some((f) => f.name === name)) {
       general.push(e.detail);
       continue;
     }
-    const text = path === name ? e.detail : `${path.slice(name.length).replace(/^\./, '')}: ${e.detail}`;
+    const text = path === name ? e.detail : `${path.slice(name.length).replace(/^\./, "")}: ${e.detail}`;
     byField[name] = byField[name] === undefined ? text : `${byField[name]} ${text}`;
   }
   return { byField, general };

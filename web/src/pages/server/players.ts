@@ -17,7 +17,7 @@ export function removable(p: Player): boolean {
 }
 
 function isUserID(n: unknown): n is number {
-  return typeof n === 'number' && Number.isSafeInteger(n) && n >= 0;
+  return typeof n === "number" && Number.isSafeInteger(n) && n >= 0;
 }
 
 /**
@@ -31,7 +31,7 @@ export function same(p: Player, now: Player[]): Player | null {
 /** kick is the command that removes a player. No name gets into it: a name is the player's to choose. */
 export function kick(p: Player, reason: string): string {
   const why = clean(reason);
-  return `kickid ${id(p)}` + (why === '' ? '' : ` ${why}`);
+  return `kickid ${id(p)}` + (why === "" ? "" : ` ${why}`);
 }
 
 /** longestBan is in minutes: a year. */
@@ -45,16 +45,16 @@ export function ban(p: Player, minutes: number): string {
 }
 
 function id(p: Player): number {
-  if (!isUserID(p.userid)) throw new TypeError('this player has no number to remove it by');
+  if (!isUserID(p.userid)) throw new TypeError("this player has no number to remove it by");
   return p.userid;
 }
 
 /** clean is a reason that can neither end the command nor its own text. */
 export function clean(reason: string): string {
   return reason
-    .replace(/["';\\]/g, '')
-    .replace(/[\p{C}\p{Z}]+/gu, ' ')
-    .replace(/\/{2,}/g, '/')
+    .replace(/["';\\]/g, "")
+    .replace(/[\p{C}\p{Z}]+/gu, " ")
+    .replace(/\/{2,}/g, "/")
     .trim()
     .slice(0, 100)
     .trim();
@@ -65,5 +65,5 @@ export function lasting(seconds: number): string {
   const s = Math.max(0, Math.floor(seconds));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
-  return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
+  return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
 }

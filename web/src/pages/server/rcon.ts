@@ -1,5 +1,5 @@
 const secretWord = /[a-z0-9_.-]*(?:passw|token|sv_setsteamaccount|secret|authkey|apikey)[a-z0-9_.-]*/gi;
-const placeholder = '[secret]';
+const placeholder = "[secret]";
 
 /**
  * redact is a command without the values of secrets, as the daemon puts it on
@@ -7,7 +7,7 @@ const placeholder = '[secret]';
  * takes out too much.
  */
 export function redact(command: string): string {
-  let out = '';
+  let out = "";
   let rest = command;
   let quoted = false;
   for (;;) {
@@ -20,7 +20,7 @@ export function redact(command: string): string {
     out += before;
     rest = rest.slice(after);
     let end = 0;
-    for (; end < rest.length && (quoted || rest[end] !== ';'); end++) {
+    for (; end < rest.length && (quoted || rest[end] !== ";"); end++) {
       if (rest[end] === '"') quoted = !quoted;
     }
     const value = rest.slice(0, end);
@@ -45,7 +45,7 @@ export class History {
   private readonly key: string;
   private lines: string[];
   private at: number;
-  private draft = '';
+  private draft = "";
 
   constructor(
     server: string,
@@ -58,9 +58,9 @@ export class History {
 
   add(command: string): void {
     const line = redact(command.trim());
-    if (line !== '' && this.lines.at(-1) !== line) this.lines = [...this.lines, line].slice(-mostRemembered);
+    if (line !== "" && this.lines.at(-1) !== line) this.lines = [...this.lines, line].slice(-mostRemembered);
     this.at = this.lines.length;
-    this.draft = '';
+    this.draft = "";
     try {
       this.store?.setItem(this.key, JSON.stringify(this.lines));
     } catch {
@@ -83,8 +83,8 @@ export class History {
 
   private read(): string[] {
     try {
-      const value: unknown = JSON.parse(this.store?.getItem(this.key) ?? '[]');
-      return Array.isArray(value) ? value.filter((v) => typeof v === 'string').slice(-mostRemembered) : [];
+      const value: unknown = JSON.parse(this.store?.getItem(this.key) ?? "[]");
+      return Array.isArray(value) ? value.filter((v) => typeof v === "string").slice(-mostRemembered) : [];
     } catch {
       return [];
     }
@@ -99,21 +99,24 @@ export function fault(command: string): string {
   const bytes = new TextEncoder().encode(command).length;
   if (bytes > maxCommand) return `This command has ${bytes} bytes; the game takes ${maxCommand} at most.`;
   // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f]/.test(command)) return 'A command is one line without control characters.';
-  return '';
+  if (/[\u0000-\u001f\u007f]/.test(command)) return "A command is one line without control characters.";
+  return "";
 }
 
 const hints: Record<string, string> = {
-  'not-running': 'Start the server first.',
-  'rcon-refused': 'The password the game runs with is another than the one set here. Restart the server, so that the one set here applies.',
-  'game-unreachable': 'The game may be loading a map or hang. Try again in a few seconds; the console shows what it does.',
-  'game-stranger': 'Another program listens on this server’s port, so nothing was sent. Find it on the host with: ss -lptun',
-  'probe-unavailable': 'On the host, see: systemctl status left4med-probe.socket left4med-probe.service',
-  'not-authorized': 'Ask an administrator for the role operator.',
-  'daemon-unreachable': 'On the host, see: systemctl status left4med',
+  "not-running": "Start the server first.",
+  "rcon-refused":
+    "The password the game runs with is another than the one set here. Restart the server, so that the one set here applies.",
+  "game-unreachable":
+    "The game may be loading a map or hang. Try again in a few seconds; the console shows what it does.",
+  "game-stranger":
+    "Another program listens on this server’s port, so nothing was sent. Find it on the host with: ss -lptun",
+  "probe-unavailable": "On the host, see: systemctl status left4med-probe.socket left4med-probe.service",
+  "not-authorized": "Ask an administrator for the role operator.",
+  "daemon-unreachable": "On the host, see: systemctl status left4med",
 };
 
 /** hint is what to do about a problem of the given code, or ''. */
 export function hint(code: string): string {
-  return hints[code] ?? '';
+  return hints[code] ?? "";
 }

@@ -13,7 +13,7 @@ export interface Series {
 /** Columns are times and, for each line, a value at each of them; null where nothing is known. */
 export type Columns = [number[], ...(number | null)[][]];
 
-type Line = Exclude<keyof Series, 'step_seconds' | 'at'>;
+type Line = Exclude<keyof Series, "step_seconds" | "at">;
 
 /**
  * columns are lines of a series as a chart takes them. Where times are left out a
@@ -43,7 +43,7 @@ export function known(c: Columns): boolean {
 export function summary(values: (number | null)[], peaks: (number | null)[], say: (n: number) => string): string {
   const there = values.filter((v) => v !== null);
   const top = peaks.filter((v) => v !== null);
-  if (there.length === 0) return 'nothing known';
+  if (there.length === 0) return "nothing known";
   const mean = there.reduce((sum, v) => sum + v, 0) / there.length;
   const most = top.length === 0 ? Math.max(...there) : top.reduce((a, b) => Math.max(a, b));
   return `${say(mean)} on average, ${say(most)} at most, ${say(there.at(-1)!)} last`;

@@ -2,7 +2,7 @@
 export interface Span {
   from: string;
   to: string;
-  state: 'up' | 'down' | 'stopped' | 'unknown';
+  state: "up" | "down" | "stopped" | "unknown";
   wanted: boolean;
   reason?: string;
 }
@@ -29,7 +29,7 @@ export function bars(spans: Span[], from: Date, to: Date): Bar[] {
     const a = Math.max(0, (Date.parse(span.from) - begin) / whole);
     const b = Math.min(1, (Date.parse(span.to) - begin) / whole);
     if (!(b > a)) continue;
-    const width = span.state === 'down' ? Math.max(b - a, thinnest * 2) : b - a;
+    const width = span.state === "down" ? Math.max(b - a, thinnest * 2) : b - a;
     out.push({ x: Math.min(a, 1 - width), width, span });
   }
   const order = { up: 0, stopped: 0, unknown: 1, down: 2 };
@@ -38,9 +38,9 @@ export function bars(spans: Span[], from: Date, to: Date): Bar[] {
 
 /** percent is a ratio for people. It says 100 % only when nothing is missing, and 0 % only when there is nothing. */
 export function percent(ratio: number | null): string {
-  if (ratio === null) return 'not known';
-  if (ratio >= 1) return '100 %';
-  if (ratio <= 0) return '0 %';
+  if (ratio === null) return "not known";
+  if (ratio >= 1) return "100 %";
+  if (ratio <= 0) return "0 %";
   const hundredths = Math.min(9999, Math.max(1, Math.round(ratio * 10_000)));
   return `${(hundredths / 100).toFixed(2)} %`;
 }
@@ -61,11 +61,11 @@ export function lasted(span: Span): string {
   return length((Date.parse(span.to) - Date.parse(span.from)) / 1000);
 }
 
-const words = { up: 'up', down: 'down', stopped: 'stopped, as wanted', unknown: 'not known' };
+const words = { up: "up", down: "down", stopped: "stopped, as wanted", unknown: "not known" };
 
 /** word says what a server was. */
 export function word(span: Span): string {
-  if (span.state === 'up' && !span.wanted) return 'up, though not enabled';
+  if (span.state === "up" && !span.wanted) return "up, though not enabled";
   return words[span.state];
 }
 
@@ -92,7 +92,8 @@ export function ticks(from: Date, to: Date, most = 8): Tick[] {
     for (let h = 0; h < 24; h += Math.min(24, hours)) {
       const t = new Date(midnight);
       t.setHours(h); // not by adding: a day of 23 or 25 hours has its noon, too
-      if (t.getTime() >= begin && t.getTime() <= to.getTime()) out.push({ x: (t.getTime() - begin) / whole, at: t, day: h === 0 });
+      if (t.getTime() >= begin && t.getTime() <= to.getTime())
+        out.push({ x: (t.getTime() - begin) / whole, at: t, day: h === 0 });
     }
     at.setDate(at.getDate() + days);
   }
