@@ -18,7 +18,9 @@ const REMEDIES: Record<string, Remedy> = {
     text: "The game needs about 10 GiB, an update as much as it changes. Make room, then try again: what was downloaded stays.",
     command: "df -h /var/lib/left4me",
   },
-  "no-network": { text: "Steam cannot be reached from the host. Look at its network and name servers, then try again." },
+  "no-network": {
+    text: "Steam cannot be reached from the host. Look at its network and name servers, then try again.",
+  },
   "invalid-platform": {
     text: "Steam refused the Linux files, also by the way round it. Try again later, or name an account that owns the game in /etc/left4me/steam-account.",
   },
