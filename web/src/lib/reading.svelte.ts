@@ -58,8 +58,9 @@ export class Reading<T> {
       if (on.job?.(j)) this.soon();
     };
     const reset = () => this.soon();
+    const old = on.every === undefined ? 5000 : on.every / 2;
     const seen = () => {
-      if (document.visibilityState === "visible" && now() - this.at >= (on.every ?? 5000)) this.soon();
+      if (document.visibilityState === "visible" && now() - this.at >= old) this.soon();
     };
     const timer = on.every ? setInterval(seen, on.every) : undefined;
     live.onJob.add(job);
