@@ -49,7 +49,7 @@ deb: build ## The Debian package, in dist/
 	cp deploy/man/*.5 dist/stage/man/man5/
 	cp deploy/man/*.8 dist/stage/man/man8/
 	gzip -9n dist/stage/man/man*/*
-	deploy/debian/licences.sh ./cmd/... | gzip -9n >dist/stage/licences.gz
+	{ deploy/debian/licences.sh ./cmd/... && cat web/dist/licences.txt; } | gzip -9n >dist/stage/licences.gz
 	find dist/stage -exec touch --no-dereference --date=@$(SOURCE_DATE_EPOCH) {} +
 	VERSION='$(VERSION)' DEB_ARCH=$(DEB_ARCH) \
 		$(GO) tool -modfile=tools/go.mod nfpm package --config deploy/debian/nfpm.yaml --packager deb --target $(DEB)
@@ -63,22 +63,22 @@ WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -pat
 web: web/dist/index.html ## The browser's side, in web/dist/
 
 web/dist/index.html: $(WEB_SOURCES) | deps-web
-	cd web && npx vite build
+	cd web && node_modules/.bin/vite build
 
 .PHONY: web-generate
 web-generate: deps-web ## The types of the daemon's API for the browser's side
-	cd web && npm run --silent generate
+	cd web && node_modules/.bin/openapi-typescript ../internal/api/testdata/openapi.json --output src/lib/openapi.d.ts
 
 .PHONY: web-check
 web-check: deps-web ## The browser's side: types, format, and that the API's types are as of now
-	cd web && npx svelte-check --fail-on-warnings
-	cd web && npx prettier --log-level warn --check .
-	@cd web && npx openapi-typescript ../internal/api/testdata/openapi.json 2>/dev/null | cmp -s - src/lib/openapi.d.ts || \
+	cd web && node_modules/.bin/svelte-check --fail-on-warnings
+	cd web && node_modules/.bin/prettier --log-level warn --check .
+	@cd web && node_modules/.bin/openapi-typescript ../internal/api/testdata/openapi.json 2>/dev/null | cmp -s - src/lib/openapi.d.ts || \
 		{ echo "web/src/lib/openapi.d.ts is not of internal/api/testdata/openapi.json: make web-generate" >&2; exit 1; }
 
 .PHONY: web-test
 web-test: deps-web
-	cd web && npx vitest run
+	cd web && node_modules/.bin/vitest run
 
 .PHONY: install
 install: deb ## Build the package and install it on this host, as root

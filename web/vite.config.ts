@@ -46,9 +46,34 @@ function dist(): Plugin {
   };
 }
 
+/** Writes dist/licences.txt: the licences of the packages whose code is in what was built. */
+function licences(): Plugin {
+  return {
+    name: "left4med-licences",
+    apply: "build",
+    generateBundle(_, bundle) {
+      const dirs = new Set<string>();
+      for (const chunk of Object.values(bundle)) {
+        if (chunk.type !== "chunk") continue;
+        for (const id of chunk.moduleIds) {
+          const dir = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0];
+          if (dir) dirs.add(dir);
+        }
+      }
+      const texts = [...dirs].sort().map((dir) => {
+        const { name, version } = JSON.parse(readFileSync(join(dir, "package.json"), "utf8"));
+        const file = readdirSync(dir).find((f) => /^(licen[cs]e|copying)/i.test(f));
+        if (!file) this.error(`${name} has no licence file in ${dir}`);
+        return `======== ${name} ${version}: ${file}\n\n${readFileSync(join(dir, file), "utf8")}\n`;
+      });
+      this.emitFile({ type: "asset", fileName: "licences.txt", source: texts.join("") });
+    },
+  };
+}
+
 // The page's policy allows its own files alone: nothing may become inline or a data: address.
 export default defineConfig(({ mode }) => ({
-  plugins: [svelte(), dist()],
+  plugins: [svelte(), licences(), dist()],
   // Tests run in node, but want the browser's half of Svelte.
   resolve: mode === "test" ? { conditions: ["browser"] } : {},
   build: {

@@ -69,6 +69,22 @@ class Jobs {
     this.#waiting.delete(job.id);
   }
 
+  /** How a job stands. One that nobody knows any more is not waited for. */
+  async #ask(id: number): Promise<Job> {
+    try {
+      return await api.get<Job>(`/api/v1/jobs/${id}`);
+    } catch (thrown) {
+      const problem = problemOf(thrown);
+      const known = live.jobs.get(id);
+      if (problem.status !== 404 || !known) throw problem;
+      return {
+        ...known,
+        state: "failed",
+        error: { code: problem.code, detail: "left4med does not know this job any more; look at the server." },
+      };
+    }
+  }
+
   /** Events may have been missed: asks how the jobs that are waited for stand. */
   async #reread(): Promise<void> {
     if (!this.#waiting.size) return;
@@ -77,7 +93,7 @@ class Jobs {
       const told = new Set(jobs.map((job) => job.id));
       for (const job of jobs) if (this.#waiting.has(job.id)) live.noteJob(job);
       for (const id of [...this.#waiting.keys()]) {
-        if (!told.has(id)) live.noteJob(await api.get<Job>(`/api/v1/jobs/${id}`));
+        if (!told.has(id)) live.noteJob(await this.#ask(id));
       }
     } catch (thrown) {
       // The stream broke again, or will: the next picture asks again.

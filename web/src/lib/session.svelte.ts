@@ -22,8 +22,10 @@ class Session {
   known = $state(false);
   /** There is no user yet: the one-time link makes the first. */
   setup = $state(false);
-  /** The session ended while the page was in use: the sign-in stands over the page. */
+  /** The session ended while the page was in use. */
   expired = $state(false);
+  /** The sign-in stands over the page: until it is closed, the page stays to be read. */
+  asking = $state(false);
   /** Why it is not known who is signed in. */
   trouble = $state.raw<Problem | null>(null);
 
@@ -46,16 +48,15 @@ class Session {
   /** Asks who is signed in. */
   async load(): Promise<void> {
     try {
-      this.#take(await api.get<SessionInfo>("/api/session", undefined, { raw: true }));
+      this.#entered(await api.get<SessionInfo>("/api/session", undefined, { raw: true }));
       this.trouble = null;
-      this.known = true;
     } catch (thrown) {
       const problem = problemOf(thrown);
       if (problem.code === "not-signed-in") {
         this.known = true;
         this.trouble = null;
         this.setup = problem.setup;
-        if (this.user) this.expired = true;
+        if (this.user && !this.expired) this.expired = this.asking = true;
         return;
       }
       this.trouble = problem;
@@ -83,12 +84,13 @@ class Session {
   /** Opens the sign-in over the page; true once the same user is back. */
   signInAgain(): Promise<boolean> {
     if (!this.user) return Promise.resolve(false);
-    this.expired = true;
+    this.expired = this.asking = true;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** The user closed the sign-in: what waited fails, the page stays. */
   giveUp(): void {
+    this.asking = false;
     this.#settle(false);
   }
 
@@ -105,7 +107,7 @@ class Session {
     this.#take(info);
     this.known = true;
     this.setup = false;
-    this.expired = false;
+    this.expired = this.asking = false;
     // What another user began is not sent in this one's name.
     this.#settle(before === null || before.id === info.user.id);
   }
@@ -119,13 +121,12 @@ class Session {
     this.version = info.version;
     const u = info.user;
     if (this.user?.id !== u.id || this.user.role !== u.role || this.user.name !== u.name) this.user = u;
-    this.expired = false;
   }
 
   #leave(): void {
     this.#csrf = "";
     this.user = null;
-    this.expired = false;
+    this.expired = this.asking = false;
     this.#settle(false);
   }
 }
