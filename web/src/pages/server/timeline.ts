@@ -14,13 +14,11 @@ export interface Bar {
   span: Span;
 }
 
-const thinnest = 1 / 1000;
-
 /**
  * bars places spans on a width of 1. A short time in which the server was down is
  * still to be seen: it is drawn at least so wide, and over its neighbours.
  */
-export function bars(spans: Span[], from: Date, to: Date): Bar[] {
+export function bars(spans: Span[], from: Date, to: Date, thinnest = 1 / 500): Bar[] {
   const begin = from.getTime();
   const whole = to.getTime() - begin;
   if (!(whole > 0)) return [];
@@ -29,7 +27,7 @@ export function bars(spans: Span[], from: Date, to: Date): Bar[] {
     const a = Math.max(0, (Date.parse(span.from) - begin) / whole);
     const b = Math.min(1, (Date.parse(span.to) - begin) / whole);
     if (!(b > a)) continue;
-    const width = span.state === "down" ? Math.max(b - a, thinnest * 2) : b - a;
+    const width = span.state === "down" ? Math.max(b - a, thinnest) : b - a;
     out.push({ x: Math.min(a, 1 - width), width, span });
   }
   const order = { up: 0, stopped: 0, unknown: 1, down: 2 };
