@@ -19,6 +19,9 @@ func TestIsolation(t *testing.T) {
 	machine.Each(t, func(t *testing.T, release machine.Release) {
 		l := newLab(t, release)
 		l.running(t, "a", "b")
+		if err := l.WebStart(t.Context()); err != nil { // which is in the games' network namespace
+			t.Fatal(err)
+		}
 		l.shell(t, "mkdir /var/lib/left4me/overlays/other; echo x >/var/lib/left4me/overlays/other/file")
 		t.Run("Game", func(t *testing.T) { gameIsAlone(t, l) })
 		t.Run("Unit", func(t *testing.T) { unitIsShut(t, l) })

@@ -105,7 +105,7 @@ func exposure(t *testing.T, h *packaged) {
 	}{
 		{"left4med.service", 1.5},
 		{"left4med-probe.service", 1.2},
-		{"left4med-web.service", 1.5},
+		{"left4med-web.service", 1.2},
 		{"left4me-server@a.service", 1.5},
 		{"left4me-upper@a.service", 3.0},
 		{"left4me-clear@a.service", 0.9},
