@@ -28,7 +28,8 @@ type step struct {
 type demo struct {
 	*screen
 	release machine.Release
-	host    *host.Host // nil until the machine is up
+	host    *host.Host          // nil until the machine is up
+	page    *machine.Forwarding // of the web page; nil until it is shown
 	checks  int
 	failed  int
 }

@@ -81,6 +81,9 @@ func run(ctx context.Context, release machine.Release, s *screen) (err error) {
 		if d.host == nil {
 			return
 		}
+		if d.page != nil {
+			d.page.Close()
+		}
 		if closeErr := d.host.Close(); closeErr != nil {
 			err = errors.Join(err, closeErr)
 		}

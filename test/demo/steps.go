@@ -30,6 +30,7 @@ func steps() []step {
 		{"A game is killed: left4med sees it at once, systemd starts it again", kill},
 		{"A server is stopped behind left4med's back: that is drift, and is cured", drift},
 		{"The machine is rebooted: exactly the servers that should run are back", reboot},
+		{"The web page shows the same, live", page},
 	}
 }
 

@@ -26,6 +26,9 @@ func (d *demo) lookAround() {
 	} {
 		d.say("  %-24s %s", way[0], d.paint(bold, way[1]))
 	}
+	if d.page != nil {
+		d.say("  %-24s %s", "the page", d.paint(bold, fmt.Sprintf("http://%s  user %s  password %s", d.page.Addr, pageUser, pagePassword)))
+	}
 	d.say("Worth a try in it: l4d2ctl watch; l4d2ctl doctor; l4d2ctl --help; journalctl -u left4med")
 }
 
