@@ -4,6 +4,8 @@
 ifndef HOME
 export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
+# Where tools/deps-node.sh puts a Node when the host's is too old.
+export PATH := $(or $(LEFT4MED_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/left4med)/node:$(PATH)
 # Where Go is when it is not on the path.
 export PATH := $(PATH):/usr/local/go/bin
 export GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)

