@@ -1,41 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { HistoryEntry, Job } from "../../lib/types";
-import { merge, refreshed, source, took, weight, words } from "./history";
+import { merge, refreshed, source, took } from "./history";
 
 const at = "2026-01-01T00:00:00Z";
 const entry = (e: Partial<HistoryEntry>): HistoryEntry => ({ id: 1, at, kind: "state", ...e });
-
-describe("words", () => {
-  it.each<[Partial<HistoryEntry>, string]>([
-    [{ kind: "job", what: "start", to: "queued" }, "start asked for"],
-    [{ kind: "job", what: "start", to: "failed" }, "start failed"],
-    [{ kind: "refusal", what: "stop" }, "stop refused"],
-    [{ kind: "refusal" }, "requests refused"],
-    [{ kind: "state", from: "running", to: "failed" }, "running → failed"],
-    [{ kind: "state", to: "running" }, "now running"],
-    [{ kind: "desired", to: "running" }, "enabled"],
-    [{ kind: "desired", to: "stopped" }, "disabled"],
-    [{ kind: "drift", from: "none", to: "down" }, "drift: down"],
-    [{ kind: "drift", from: "down", to: "none" }, "drift over: down"],
-    [{ kind: "drift", from: "down", to: "masked" }, "drift: down → masked"],
-    [{ kind: "healing", to: "gave-up" }, "healing gave up"],
-    [{ kind: "orphan", to: "found" }, "orphan found"],
-    [{ kind: "alert", to: "dropped" }, "alert dropped"],
-    [{ kind: "of-tomorrow", from: "a", to: "b" }, "of-tomorrow: a → b"],
-  ])("of %o", (e, want) => expect(words(entry(e))).toBe(want));
-});
 
 it("names who asked, or how it was seen", () => {
   expect(source(entry({ by: { uid: 990, user: "left4med-web", via: "http", on_behalf_of: "kim" } }))).toBe("kim");
   expect(source(entry({ seen_by: "resync" }))).toBe("seen by resync");
   expect(source(entry({}))).toBe("");
-});
-
-it("weighs entries", () => {
-  expect(weight(entry({ kind: "refusal" }))).toBe("bad");
-  expect(weight(entry({ kind: "drift", from: "none", to: "down" }))).toBe("wait");
-  expect(weight(entry({ kind: "drift", from: "down", to: "none" }))).toBe("good");
-  expect(weight(entry({ kind: "desired", to: "stopped" }))).toBe("");
 });
 
 describe("pages", () => {

@@ -1,4 +1,4 @@
-// The host's history in words, and pages of it put together.
+// The host's history, and pages of it put together.
 import { asker } from "../../lib/words";
 import type { HistoryEntry, Job } from "../../lib/types";
 
@@ -15,46 +15,10 @@ export const KINDS: [kind: string, words: string][] = [
   ["alert", "Alerts"],
 ];
 
-/** What happened, as l4d2ctl says it, without server, reason and who asked. */
-export function words(e: HistoryEntry): string {
-  const what = e.what ?? "";
-  switch (e.kind) {
-    case "refusal":
-      return what ? `${what} refused` : "requests refused";
-    case "job":
-      return e.to === "queued" ? `${what} asked for` : `${what} ${e.to ?? ""}`.trim();
-    case "change":
-      return what || "change";
-    case "desired":
-      return e.to === "running" ? "enabled" : "disabled";
-    case "healing":
-      return e.to === "gave-up" ? "healing gave up" : `healing ${e.to ?? ""}`.trim();
-    case "orphan":
-      return e.to === "found" ? "orphan found" : "orphan no more";
-    case "alert":
-      return `alert ${e.to ?? ""}`.trim();
-    case "drift":
-      if (!e.to || e.to === "none") return `drift over: ${e.from ?? "unknown"}`;
-      return e.from && e.from !== "none" ? `drift: ${e.from} → ${e.to}` : `drift: ${e.to}`;
-    case "state":
-      return e.from ? `${e.from} → ${e.to ?? "unknown"}` : `now ${e.to ?? "unknown"}`;
-  }
-  return `${e.kind}: ${e.from ?? ""} → ${e.to ?? ""}`;
-}
-
 /** Who asked for it, or how it was seen. */
 export function source(e: HistoryEntry): string {
   if (e.by) return asker(e.by);
   return e.seen_by ? `seen by ${e.seen_by}` : "";
-}
-
-/** How bad an entry is, for its colour. */
-export function weight(e: HistoryEntry): "bad" | "wait" | "good" | "" {
-  if (e.kind === "refusal" || e.to === "failed" || e.to === "gave-up" || e.kind === "alert") return "bad";
-  if (e.kind === "drift") return !e.to || e.to === "none" ? "good" : "wait";
-  if (e.to === "canceled" || e.to === "restarting" || (e.kind === "orphan" && e.to === "found")) return "wait";
-  if (e.to === "succeeded" || (e.kind === "state" && e.to === "running")) return "good";
-  return "";
 }
 
 /** Newest first, each id once; what is newer wins. */
