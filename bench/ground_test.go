@@ -44,6 +44,9 @@ const probeInside = "/usr/local/bin/left4med-bench-probe"
 func newGround(t testing.TB, release machine.Release, servers int) *ground {
 	t.Helper()
 	g := &ground{Host: host.New(t, release)}
+	if err := g.UnmaskGenerators(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	probe := filepath.Join(t.TempDir(), "probe")
 	build := exec.Command("go", "build", "-trimpath", "-o", probe, "./probe")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
