@@ -35,6 +35,9 @@ type bench struct {
 func newBench(t *testing.T, release machine.Release) *bench {
 	t.Helper()
 	b := &bench{Host: host.New(t, release)}
+	if err := b.WebStart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	forwarding, err := b.Forward(context.WithoutCancel(t.Context()), 0, pageAddress)
 	if err != nil {
 		t.Fatal(err)

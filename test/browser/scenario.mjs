@@ -37,12 +37,12 @@ run(async (chrome) => {
 });
 
 async function firstSignIn(page) {
-  const log = await shell("systemctl is-active --quiet left4med-web && journalctl --no-pager -o cat -u left4med-web");
+  const log = await shell("journalctl --no-pager -o cat -u left4med-web");
   const token = log.match(/http:\/\/127\.0\.0\.1:8000\/setup#(\S+?)[\s`"']/)?.[1];
   must(token, `the log of left4med-web has no one-time link:\n${log}`);
   await page.goto("/");
-  await page.getByRole("button", { name: "Sign in" }).waitFor();
-  await look(page, "sign-in");
+  await page.getByText("There is no user yet.").waitFor();
+  await look(page, "no-user");
   await page.goto(`/setup#${token}`);
   await look(page, "setup");
   await page.getByLabel("User", { exact: true }).fill(ADMIN.name);
@@ -209,6 +209,9 @@ async function addViewer(page) {
 }
 
 async function viewing(page, viewer) {
+  await viewer.goto("/");
+  await viewer.getByRole("button", { name: "Sign in" }).waitFor();
+  await look(viewer, "sign-in");
   await signIn(viewer, VIEWER.name, VIEWER.password);
   await row(viewer).locator(".badge.running").waitFor();
   for (const path of ["/", `/servers/${NAME}`, ...["players", "figures", "history", "settings", "backups"].map((t) => `/servers/${NAME}/${t}`), "/host", "/host/orphans", "/host/overlays", "/host/jobs", "/host/history", "/users"]) {
