@@ -10,7 +10,7 @@ const HARMLESS = [
   /^Copy/,
   /^(Download|Times|Wrap|Pause|Follow|Found before|Found next)$/,
   /^(Look again|Try again|Try now|Older ones|Older|Show all|Reload)/,
-  /^(1|6|12|24|48|\d+) ?(h|d|hours?|days?)$/,
+  /^(Hour|Day|Week|Month)$/,
 ];
 
 /** The buttons and fields on a page that a viewer has no use for. */

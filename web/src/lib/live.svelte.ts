@@ -1,6 +1,6 @@
 // The live picture: all servers, as the events tell it, and how certain it is.
 import { SvelteMap } from "svelte/reactivity";
-import { api, type Problem, problemOf } from "./api";
+import { type Problem, problemOf, request } from "./api";
 import { session } from "./session.svelte";
 import { openStream, type Message, type Stream, type StreamOptions } from "./stream";
 import { now, setClock } from "./time";
@@ -28,7 +28,12 @@ interface Parts {
 }
 
 const REAL: Parts = {
-  state: (signal) => api.get<State>("/api/state", undefined, { signal }),
+  state: async (signal) => {
+    const response = await request("GET", "/api/state", { signal });
+    // The picture's own time is when it last changed, which may be long ago.
+    setClock(response.headers.get("Date") ?? NaN);
+    return (await response.json()) as State;
+  },
   open: openStream,
   recheck: () => void session.load(),
 };
@@ -139,7 +144,6 @@ export class Live {
 
   /** Makes a picture the one that is shown, and follows it from there. */
   take(state: State): void {
-    setClock(state.at);
     const names = new Set<string>();
     for (const server of state.servers ?? []) {
       names.add(server.name);
