@@ -1,3 +1,4 @@
+// @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
 import { bytes, count, percent, visible } from "./format";
 import { duration, relative } from "./time";
