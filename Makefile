@@ -23,9 +23,8 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 CGO_TAGS = sqlite_omit_load_extension,osusergo,netgo
 CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
-# Tests of the machines and of the whole product, and the small benchmark, run
-# one package at a time.
-E2E = ./test/machine/... ./test/vm/... ./test/e2e/... ./bench
+# Tests of the machines and of the whole product run one package at a time.
+E2E = ./test/machine/... ./test/vm/... ./test/e2e/...
 NOT_UNIT = -e /test/machine -e /test/vm -e /test/e2e -e /bench
 
 .PHONY: help
@@ -88,10 +87,11 @@ install: deb ## Build the package and install it on this host, as root
 	@echo "Installing $(DEB) on this host. Running games are not touched."
 	apt-get install --yes --reinstall --allow-downgrades ./$(DEB)
 
-# vet is lint's. One after the other, also with --jobs: the machines want the processors.
+# vet is lint's. With --jobs=2 the virtual machines run beside the other tests, in
+# what those leave idle; all else goes one after the other, since the machines want
+# the processors.
 .PHONY: test
-test: test-unit ## All tests: test-unit, then test-e2e
-	+$(MAKE) test-e2e
+test: test-unit test-e2e ## All tests: test-unit, and test-e2e
 
 # SQLite unoptimized: with the race detector it compiles in a third of the time,
 # and these tests ask little of it.
@@ -99,23 +99,36 @@ test: test-unit ## All tests: test-unit, then test-e2e
 test-unit: deps-build deps-bus deps-node deps-promtool base ## Tests of the packages, with the race detector, as root
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 CGO_CFLAGS='-O0 -g' $(GO) test -vet=off -race -timeout 10m $$packages
 
-# The virtual machines take one processor each, for minutes: beside all else, in
-# what that leaves idle, which is most at its beginning. Both run to their ends.
 .PHONY: test-e2e
-test-e2e: export LEFT4MED_DEB = $(CURDIR)/$(DEB)
-test-e2e: deb base deps-vm deps-promtool ## Tests on real Debian machines, as root
-	@nice -n 5 $(GO) test -vet=off -timeout 25m -run '^TestVirtual$$' ./test/e2e & virtual=$$!; \
-	$(GO) test -vet=off -p 1 -parallel 5 -timeout 25m -skip '^TestVirtual$$' $(E2E); status=$$?; \
-	wait $$virtual || status=$$?; exit $$status
+test-e2e: test-virtual test-machines test-measured ## Tests on real Debian machines, as root
+
+# Of what is to run at all, the tests of the packages come before the machines, and
+# what measures time comes last, with nothing beside it.
+AFTER_UNIT = $(if $(filter test,$(MAKECMDGOALS)),test-unit)
+MEASURED = ^TestAbuse$$
+
+.PHONY: test-virtual
+test-virtual: deb base deps-vm
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' nice -n 5 $(GO) test -vet=off -timeout 25m -run '^TestVirtual$$' ./test/e2e
+
+.PHONY: test-machines
+test-machines: deb base deps-vm deps-promtool | $(AFTER_UNIT)
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -p 1 -parallel 5 -timeout 25m -skip '^TestVirtual$$|$(MEASURED)' $(E2E)
+
+.PHONY: test-measured
+test-measured: deb base deps-machine | $(AFTER_UNIT) test-virtual test-machines
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -timeout 10m -run '$(MEASURED)' ./test/e2e
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -timeout 10m ./bench
 
 .PHONY: test-long
 test-long: deb base ## The test that draws its deeds, for five minutes, as root (LEFT4MED_CRASH_SEED=N repeats a run)
 	LEFT4MED_MODEL_TIME=5m LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -count=1 -v -timeout 15m -run '^TestModel$$' ./test/e2e
 
-# As the daemon is built, so that SQLite is compiled once for both: a minute.
+# As the daemon is built, and after it if that is to be built at all, so that SQLite
+# is compiled once for both: a minute.
 .PHONY: lint
 lint: export GOFLAGS += -trimpath -tags=$(CGO_TAGS)
-lint: need-go deps-build web-check ## gofmt, go vet, staticcheck, and the browser's side
+lint: need-go deps-build | $(if $(filter test,$(MAKECMDGOALS)),build) ## gofmt, go vet, staticcheck
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go')); \
 		test -z "$$unformatted" || { echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
