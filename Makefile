@@ -24,8 +24,8 @@ CGO_TAGS = sqlite_omit_load_extension,osusergo,netgo
 CGO_LDFLAGS = $(LDFLAGS) -linkmode external -extldflags "-static"
 
 # Tests of the machines and of the whole product run one package at a time.
-E2E = ./test/machine/... ./test/vm/... ./test/e2e/...
-NOT_UNIT = -e /test/machine -e /test/vm -e /test/e2e -e /bench
+E2E = ./test/machine/... ./test/vm/... ./test/e2e/... ./test/browser
+NOT_UNIT = -e /test/machine -e /test/vm -e /test/e2e -e /test/browser -e /bench
 
 .PHONY: help
 help: ## Show this
@@ -96,7 +96,7 @@ test: test-unit test-e2e ## All tests: test-unit, and test-e2e
 # SQLite unoptimized: with the race detector it compiles in a third of the time,
 # and these tests ask little of it.
 .PHONY: test-unit
-test-unit: deps-build deps-bus deps-node deps-promtool base ## Tests of the packages, with the race detector, as root
+test-unit: deps-build deps-bus deps-node deps-prometheus base web-test ## Tests of the packages, with the race detector, as root
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 CGO_CFLAGS='-O0 -g' $(GO) test -vet=off -race -timeout 10m $$packages
 
 .PHONY: test-e2e
@@ -112,7 +112,7 @@ test-virtual: deb base deps-vm
 	LEFT4MED_DEB='$(CURDIR)/$(DEB)' nice -n 5 $(GO) test -vet=off -timeout 25m -run '^TestVirtual$$' ./test/e2e
 
 .PHONY: test-machines
-test-machines: deb base deps-vm deps-promtool | $(AFTER_UNIT)
+test-machines: deb base deps-vm deps-prometheus deps-browser | $(AFTER_UNIT)
 	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -p 1 -parallel 5 -timeout 25m -skip '^TestVirtual$$|$(MEASURED)' $(E2E)
 
 .PHONY: test-measured
@@ -128,7 +128,7 @@ test-long: deb base ## The test that draws its deeds, for five minutes, as root 
 # is compiled once for both: a minute.
 .PHONY: lint
 lint: export GOFLAGS += -trimpath -tags=$(CGO_TAGS)
-lint: need-go deps-build | $(if $(filter test,$(MAKECMDGOALS)),build) ## gofmt, go vet, staticcheck
+lint: need-go deps-build web-check | $(if $(filter test,$(MAKECMDGOALS)),build) ## gofmt, go vet, staticcheck, and the browser's side
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go')); \
 		test -z "$$unformatted" || { echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
@@ -153,7 +153,7 @@ clean: ## Remove what was built here (the caches stay)
 	find web/dist -mindepth 1 -not -name README -delete
 
 .PHONY: deps
-deps: deps-build deps-bus deps-node deps-web deps-machine deps-vm deps-promtool ## What all of this needs of Debian's packages
+deps: deps-build deps-bus deps-node deps-web deps-browser deps-machine deps-vm deps-prometheus ## What all of this needs of Debian's packages
 
 .PHONY: need-go
 need-go:
@@ -186,3 +186,8 @@ deps-vm:
 .PHONY: deps-prometheus
 deps-prometheus:
 	@tools/prometheus.sh promtool >/dev/null
+
+.PHONY: deps-browser
+deps-browser: deps-node
+	@tools/deps.sh chromium fonts-dejavu-core
+	@tools/deps-node.sh test/browser

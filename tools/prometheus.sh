@@ -19,6 +19,10 @@ if ! [ -x "$dir/$program" ]; then
 	trap 'rm -rf "$new"' EXIT
 	download() { (cd "$new" && apt-get download --quiet prometheus) >&2; }
 	echo "Fetching Prometheus from Debian, since it is missing here." >&2
+	if [ "$(id -u)" = 0 ]; then # in turn with deps.sh, which may fetch lists, too
+		exec 9>/run/left4med-deps.lock
+		flock 9
+	fi
 	# Package lists that are absent or too old make the first try fail.
 	if ! download; then
 		echo "Fetching newer package lists and trying again." >&2

@@ -31,8 +31,8 @@ var allowed = map[string][]string{
 	"internal/journal":  {"internal/server"},
 	"internal/authz":    {"internal/server", "internal/dbussock"},
 	"internal/quota":    {},
-	"internal/sqlite":   {}, // the daemon's database and the frontend's share it
 	"internal/service":  {"internal/server"},
+	"internal/sqlite":   {}, // the daemon's database and the frontend's share it
 	"internal/dbussock": {},
 	"internal/upper":    {}, // runs as a game's uid: it shares nothing with the daemon
 	"internal/adopt":    {}, // root with two capabilities: the same
@@ -74,10 +74,8 @@ var allowed = map[string][]string{
 // door.
 var parts = map[string][]string{
 	"github.com/godbus/dbus/v5":                {"internal/authz", "internal/busapi", "internal/dbussock", "internal/unitctl"},
-	"github.com/coreos/go-systemd/v22":         {"cmd/left4med", "cmd/left4med-probe"},
-	"github.com/mattn/go-sqlite3":              {"internal/sqlite"},
 	"github.com/coreos/go-systemd/v22":         {"internal/service", "cmd/left4med", "cmd/left4med-probe"},
-	"github.com/mattn/go-sqlite3":              {"internal/store"},
+	"github.com/mattn/go-sqlite3":              {"internal/sqlite"},
 	"github.com/danielgtaylor/huma/v2":         {"internal/api"},
 	"github.com/spf13/cobra":                   {"cmd/l4d2ctl", "cmd/left4med-web"},
 	"github.com/BurntSushi/toml":               {"internal/service"},
