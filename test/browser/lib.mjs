@@ -96,6 +96,9 @@ export async function look(page, name) {
   for (const { look, colorScheme, size } of LOOKS) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.setViewportSize(size);
+    // A new size reaches the layout some frames later.
+    await page.waitForFunction((width) => innerWidth === width && document.body.offsetWidth <= width, size.width);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     await page.screenshot({ path: join(shots, `${number}-${name}-${look}.png`), fullPage: true });
     await check(page, `${name}, ${look}`);
     const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
