@@ -140,8 +140,8 @@ demo: deb deps-machine ## The main job, to watch, on a throw-away Debian, as roo
 	@LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) run ./test/demo -release '$(RELEASE)'
 
 .PHONY: bench
-bench: deb base ## Measurements against what left4med replaces, as root
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -timeout 60m -run '^$$' -bench . ./bench
+bench: deb base deps-browser ## Measurements against what left4med replaces, as root
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -timeout 60m -run '^$$' -bench . -p 1 ./bench ./test/browser
 
 .PHONY: base
 base: need-go deps-machine ## The trees that test machines stand on, cached outside the repository

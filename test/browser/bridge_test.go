@@ -32,7 +32,7 @@ type bench struct {
 }
 
 // newBench boots a machine whose page is reached from this host.
-func newBench(t *testing.T, release machine.Release) *bench {
+func newBench(t testing.TB, release machine.Release) *bench {
 	t.Helper()
 	b := &bench{Host: host.New(t, release)}
 	if err := b.WebStart(t.Context()); err != nil {
@@ -48,7 +48,7 @@ func newBench(t *testing.T, release machine.Release) *bench {
 }
 
 // configure gives the daemon other settings and restarts it.
-func (b *bench) configure(t *testing.T, settings string) {
+func (b *bench) configure(t testing.TB, settings string) {
 	t.Helper()
 	if err := b.WriteFile(t.Context(), "/etc/left4me/left4med.toml", []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ type line struct {
 
 // drive runs a script of node's until it ends. What it finds wrong makes the test
 // fail, with the script's own words.
-func (b *bench) drive(t *testing.T, limit time.Duration, script string, hands map[string]hand, env ...string) {
+func (b *bench) drive(t testing.TB, limit time.Duration, script string, hands map[string]hand, env ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("%s was not done within %s", script, limit))
 	defer cancel()
@@ -129,7 +129,7 @@ func (b *bench) drive(t *testing.T, limit time.Duration, script string, hands ma
 }
 
 // converse does what the script asks for until it says no more.
-func converse(ctx context.Context, t *testing.T, asks io.Reader, answers io.WriteCloser, hands map[string]hand) error {
+func converse(ctx context.Context, t testing.TB, asks io.Reader, answers io.WriteCloser, hands map[string]hand) error {
 	defer answers.Close()
 	enc := json.NewEncoder(answers)
 	replies := make(chan line)
@@ -186,7 +186,7 @@ func do(ctx context.Context, l line, hands map[string]hand) line {
 }
 
 // screenshots is where pictures of the page are put.
-func screenshots(t *testing.T) string {
+func screenshots(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("LEFT4MED_SCREENSHOTS")
 	if dir == "" {

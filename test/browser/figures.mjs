@@ -54,7 +54,7 @@ async function latency(page) {
   await badge.filter({ hasText: "running" }).waitFor();
   await page.evaluate((name) => {
     const link = [...document.querySelectorAll('[role="row"] a')].find((a) => a.textContent === name);
-    const row = link.closest('[role="row"]');
+    globalThis.row = link.closest('[role="row"]');
     globalThis.seen = [];
     globalThis.tasks = [];
     new MutationObserver(() => {
@@ -64,13 +64,16 @@ async function latency(page) {
   }, name);
   const heard = [];
   const shown = [];
+  // Not by a locator, which goes through all rows again and again in the page itself.
+  const runs = () =>
+    page.waitForFunction(() => row.querySelector(".badge").textContent.includes("running"), undefined, { polling: 50 });
   for (let i = 0; i < kills; i++) {
+    await runs();
     await page.evaluate(() => (seen.length = 0));
     const at = JSON.parse(await ask("kill", name));
     const saw = await page.waitForFunction(() => seen.find((s) => !s.state.includes("running")), undefined, { polling: 20 });
     heard.push(at.heard - at.killed);
     shown.push((await saw.jsonValue()).at - at.killed);
-    await badge.filter({ hasText: "running" }).waitFor();
   }
   const tasks = await page.evaluate(() => tasks);
   const ratio = median(shown) / median(heard);

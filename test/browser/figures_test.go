@@ -55,19 +55,26 @@ func (f *figures) add(name string, value float64) {
 	f.value[name] = value
 }
 
-// TestFigures measures the page and left4med-web: how fast, how much, how many.
-func TestFigures(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, machine.Trixie)
+// BenchmarkFigures measures the page and left4med-web: how fast, how much, how many.
+// It is one run, however often it is asked for.
+func BenchmarkFigures(t *testing.B) {
+	for _, release := range machine.Releases() {
+		t.Run(string(release), func(t *testing.B) { measure(t, release) })
+	}
+}
+
+func measure(t *testing.B, release machine.Release) {
+	b := newBench(t, release)
 	b.configure(t, "[start]\nsettle = \"0s\"\n")
 	b.addUser(t, figuresUser, "admin")
-	b.populate(t)
+	b.timed(t, "the servers were made", b.populate)
 	var f figures
 	t.Cleanup(func() {
 		for _, name := range f.names {
 			t.Logf("%-55s %12.1f", name, f.value[name])
 		}
 	})
+	t.ReportMetric(0, "ns/op") // the figures are those that are logged
 
 	hands := b.hands()
 	hands["figure"] = func(_ context.Context, args []string) (string, error) {
@@ -79,7 +86,7 @@ func TestFigures(t *testing.T) {
 	b.drive(t, 4*time.Minute, "figures.mjs", hands,
 		"FIGURES_USER="+figuresUser, "FIGURES_PASSWORD="+figuresPassword, "FIGURES_SERVER="+figuresServer,
 		fmt.Sprintf("FIGURES_SERVERS=%d", manyServers), fmt.Sprintf("FIGURES_KILLS=%d", manyKills))
-	b.crowd(t, &f)
+	b.timed(t, "the streams were measured", func(t testing.TB) { b.crowd(t, &f) })
 
 	for name, limit := range map[string]float64{
 		"first load, bytes": loadLimit,
@@ -94,8 +101,16 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// timed says how long a part of the test took.
+func (b *bench) timed(t testing.TB, what string, part func(testing.TB)) {
+	t.Helper()
+	begun := time.Now()
+	part(t)
+	t.Logf("%s in %.1f s", what, time.Since(begun).Seconds())
+}
+
 // addUser adds a user of the page, whose password is all users'.
-func (b *bench) addUser(t *testing.T, name, role string) {
+func (b *bench) addUser(t testing.TB, name, role string) {
 	t.Helper()
 	cmd := b.Command(t.Context(), "left4med-web", "user", "add", name, "--role", role)
 	cmd.Stdin = strings.NewReader(figuresPassword + "\n")
@@ -105,18 +120,18 @@ func (b *bench) addUser(t *testing.T, name, role string) {
 }
 
 // populate makes the servers, of which one runs and comes back at once when killed.
-func (b *bench) populate(t *testing.T) {
+func (b *bench) populate(t testing.TB) {
 	t.Helper()
 	c := b.Client()
 	defer c.Close()
 	var making errgroup.Group
-	making.SetLimit(8)
+	making.SetLimit(48)
 	for i := range manyServers {
 		name := fmt.Sprintf("row-%03d", i)
 		if i == 0 {
 			name = figuresServer
 		}
-		port := uint16(20000 + i)
+		port := uint16(27000 + i)
 		making.Go(func() error {
 			job, err := c.Create(t.Context(), name, client.ConfigPatch{Port: &port})
 			if err == nil {
@@ -196,7 +211,7 @@ const (
 )
 
 // crowd opens many streams of events, and looks what that costs.
-func (b *bench) crowd(t *testing.T, f *figures) {
+func (b *bench) crowd(t testing.TB, f *figures) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -237,7 +252,7 @@ func (b *bench) crowd(t *testing.T, f *figures) {
 }
 
 // rss is the resident memory of left4med-web.
-func (b *bench) rss(t *testing.T) float64 {
+func (b *bench) rss(t testing.TB) float64 {
 	t.Helper()
 	out := b.MustRun(t, "sh", "-euc", `awk '$1 == "VmRSS:" {print $2}' "/proc/$(systemctl show --property=MainPID --value left4med-web.service)/status"`)
 	kib, err := strconv.ParseFloat(strings.TrimSpace(out), 64)
@@ -248,7 +263,7 @@ func (b *bench) rss(t *testing.T) float64 {
 }
 
 // streams is how many streams of events are open at left4med, by its own count.
-func (b *bench) streams(t *testing.T) float64 {
+func (b *bench) streams(t testing.TB) float64 {
 	t.Helper()
 	c := b.Client()
 	defer c.Close()
