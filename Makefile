@@ -109,7 +109,7 @@ MEASURED = ^TestAbuse$$
 
 .PHONY: test-virtual
 test-virtual: deb base deps-vm
-	LEFT4MED_DEB='$(CURDIR)/$(DEB)' nice -n 5 $(GO) test -vet=off -timeout 25m -run '^TestVirtual$$' ./test/e2e
+	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -timeout 25m -run '^TestVirtual$$' ./test/e2e
 
 .PHONY: test-machines
 test-machines: deb base deps-vm deps-prometheus deps-browser | $(AFTER_UNIT)

@@ -16,9 +16,9 @@ import (
 	"github.com/left4med/left4med/test/machine"
 )
 
-// bootTimeout bounds a boot. Under emulation it takes some twenty seconds on
-// an idle host, and the hosts of tests are not idle.
-const bootTimeout = 5 * time.Minute
+// bootTimeout bounds a boot that hangs. Under emulation it takes some twenty
+// seconds on an idle host, and beside other tests many times that.
+const bootTimeout = 15 * time.Minute
 
 // Machine is a throw-away virtual Debian with the product on it. Its methods may
 // be called from many goroutines at once, but only one of them at a time should
