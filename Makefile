@@ -87,9 +87,8 @@ install: deb ## Build the package and install it on this host, as root
 	@echo "Installing $(DEB) on this host. Running games are not touched."
 	apt-get install --yes --reinstall --allow-downgrades ./$(DEB)
 
-# vet is lint's. With --jobs=2 the virtual machines run beside the other tests, in
-# what those leave idle; all else goes one after the other, since the machines want
-# the processors.
+# vet is lint's. All goes one after the other even with --jobs, since the machines
+# want the processors: an emulated one that has to share them does not get done.
 .PHONY: test
 test: test-unit test-e2e ## All tests: test-unit, and test-e2e
 
@@ -100,15 +99,16 @@ test-unit: deps-build deps-bus deps-node deps-prometheus base web-test ## Tests 
 	packages=$$($(GO) list ./... | grep -v $(NOT_UNIT)) && CGO_ENABLED=1 CGO_CFLAGS='-O0 -g' $(GO) test -vet=off -race -timeout 10m $$packages
 
 .PHONY: test-e2e
-test-e2e: test-virtual test-machines test-measured ## Tests on real Debian machines, as root
+test-e2e: test-machines test-virtual test-measured ## Tests on real Debian machines, as root
 
-# Of what is to run at all, the tests of the packages come before the machines, and
-# what measures time comes last, with nothing beside it.
+# Of what is to run at all, the tests of the packages come first, then the machines,
+# then the emulated ones, and what measures time comes last.
 AFTER_UNIT = $(if $(filter test,$(MAKECMDGOALS)),test-unit)
+AFTER_MACHINES = $(if $(filter test test-e2e,$(MAKECMDGOALS)),test-machines)
 MEASURED = ^TestAbuse$$
 
 .PHONY: test-virtual
-test-virtual: deb base deps-vm
+test-virtual: deb base deps-vm | $(AFTER_UNIT) $(AFTER_MACHINES)
 	LEFT4MED_DEB='$(CURDIR)/$(DEB)' $(GO) test -vet=off -timeout 25m -run '^TestVirtual$$' ./test/e2e
 
 .PHONY: test-machines

@@ -244,7 +244,7 @@ var numbers = regexp.MustCompile(`\b[0-9]+( s|$)`)
 // moment after it is shown.
 func (v *virtual) tells(t *testing.T, name string, want []string) {
 	t.Helper()
-	ctx := within(t, "the history of "+name)
+	ctx := v.within(t, "the history of "+name)
 	for len(v.story(t, name)) < len(want) && ctx.Err() == nil {
 		leisurely(ctx)
 	}
