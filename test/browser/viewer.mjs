@@ -6,7 +6,7 @@ const HARMLESS = [
   /^Dismiss$/,
   /^Close$/,
   /^(Server|State|Since|Wanted|Map|Players|Memory|CPU)( [↓↑])?$/,
-  /^\d+ need a look$/,
+  /^\d+ needs? a look$/,
   /^Copy/,
   /^(Download|Times|Wrap|Pause|Follow|Found before|Found next)$/,
   /^(Look again|Try again|Try now|Older ones|Older|Show all|Reload)/,
