@@ -6,7 +6,8 @@ import { acts, forbidden, known } from "./viewer.mjs";
 const ADMIN = { name: "alice", password: "no-mercy-4-players" };
 const VIEWER = { name: "bill" };
 const NAME = "versus-1";
-const HOSTNAME = `<img src=x onerror=alert(1)>`;
+const HOSTNAME = "Versus, expert only";
+const FOREIGN = `<img src=x onerror=alert(1)>`;
 const PLAYER = `<script>alert(2)</script>`;
 const LOGLINE = `<img src=x onerror=alert(3)><b>log</b>`;
 
@@ -25,6 +26,7 @@ run(async (chrome) => {
   await step("a server is created and started", () => create(page));
   await step("players are seen", () => players(page));
   await step("drift shows, and is cured", () => drift(page));
+  await step("settings are changed", () => settings(page));
   await step("the console is followed, and a command sent", () => consoleAndRcon(page));
   await step("foreign text is shown and not run", () => foreign(page));
   await step("every page is looked at", () => everyPage(page));
@@ -87,6 +89,11 @@ async function players(page) {
 async function drift(page) {
   await page.getByRole("link", { name: "left4med", exact: true }).click();
   await row(page).locator(".badge.running").waitFor();
+  await shell(`l4d2ctl initialize coop-1 --hostname "Campaigns for all" --map c2m1_highway
+    l4d2ctl start coop-1
+    l4d2ctl initialize realism-1 --hostname "Realism on Sundays" --map c5m1_waterfront`);
+  await row(page, "coop-1").locator(".badge.running").waitFor();
+  await row(page, "realism-1").locator(".badge.stopped").waitFor();
   await shell(`systemctl stop left4me-server@${NAME}.service`);
   await row(page).locator(".drift-badge").filter({ hasText: "down" }).waitFor();
   await look(page, "drift");
@@ -95,8 +102,20 @@ async function drift(page) {
   await row(page).locator(".drift-badge").waitFor({ state: "detached" });
 }
 
-async function consoleAndRcon(page) {
+async function settings(page) {
   await page.getByRole("link", { name: NAME, exact: true }).click();
+  await part(page, "Settings").click();
+  await page.getByLabel(/^Map/).fill("no map");
+  await page.getByLabel(/^Host name/).fill(FOREIGN);
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await page.locator(".field.wrong").filter({ hasText: "Map" }).waitFor();
+  await page.getByLabel(/^Map/).fill("c1m1_hotel");
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await page.getByText(/Some take effect at the next start/).first().waitFor();
+}
+
+async function consoleAndRcon(page) {
+  await part(page, "Console").click();
   const log = page.getByRole("log", { name: `Console of ${NAME}` });
   await ask("standin", NAME, `print "the first line, \\x1b[31mred\\x1b[0m"`);
   await log.getByText("the first line").waitFor();
@@ -110,7 +129,7 @@ async function foreign(page) {
   await ask("standin", NAME, `print ${JSON.stringify(LOGLINE)}`);
   await page.getByRole("log", { name: `Console of ${NAME}` }).getByText(LOGLINE, { exact: false }).waitFor();
   await ask("standin", NAME, `join ${PLAYER}`);
-  await page.getByText(HOSTNAME).first().waitFor();
+  await page.getByText(FOREIGN).first().waitFor();
   const made = await page.evaluate(() => document.querySelectorAll("img, main script, main b").length);
   if (made > 0) wrong(`foreign text became ${made} elements of the page`);
 }
